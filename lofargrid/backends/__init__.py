@@ -1,0 +1,1 @@
+"""Where jobs run: the port, the registry, and one module for each system."""

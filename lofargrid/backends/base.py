@@ -1,0 +1,74 @@
+"""The port to a system that runs jobs. Calls take many at once and may be repeated without harm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lofargrid_runner.contract import JobSpec, Report
+
+from lofargrid.states import Phase
+
+LOG_NAME = "job.log"
+REPORT_NAME = "report.json"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a backend knows of one attempt now. ``report`` comes with ``ended`` unless it was lost on the way."""
+
+    attempt: str
+    phase: Phase
+    report: Report | None = None
+    report_text: str = ""
+    node: str = ""
+    batch_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Observations since a cursor, and the cursor to ask with next."""
+
+    cursor: str
+    observations: tuple[Observation, ...] = field(default=())
+
+
+class Backend(Protocol):
+    """What lofargrid asks of a system that runs jobs.
+
+    A service that does not answer raises `BackendError`, which is transient; `Phase.LOST` is said only after
+    the service answered that it does not know the attempt.
+    """
+
+    name: str
+    site: str
+    most_in_flight: int
+
+    def submit(self, jobs: Sequence[JobSpec]) -> None:
+        """Hand over attempts.
+
+        A return guarantees that the backend has every one of them. An attempt that it has already is not
+        started a second time.
+        """
+        ...
+
+    def changes(self, cursor: str | None) -> Changes:
+        """Tell what became of this tracker's attempts since ``cursor``; None tells all that is known."""
+        ...
+
+    def cancel(self, attempts: Sequence[str]) -> None:
+        """See that attempts run no longer; unknown ones are passed over."""
+        ...
+
+    def fetch(self, attempt: str, into: Path) -> list[Path]:
+        """Copy an attempt's log and report, as far as they are there, also while it runs."""
+        ...
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something may have changed, or after ``timeout_s``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what this process holds; attempts that run go on."""
+        ...

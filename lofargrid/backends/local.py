@@ -1,0 +1,217 @@
+"""The embedded backend: the runner as a process on this machine, a few at a time.
+
+Each attempt has a folder below ``active/`` until its end was told, then below ``ended/``. A runner holds a
+lock on its folder as long as it lives, so that a later process knows the living from the dead; it goes on
+when the process that started it ends.
+"""
+
+import contextlib
+import fcntl
+import os
+import queue
+import shutil
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from lofargrid_runner.contract import (
+    JOB_FILE,
+    LOCK_FILE,
+    LOG_FILE,
+    REPORT_FILE,
+    JobSpec,
+    report_from_json,
+    to_json,
+)
+
+from lofargrid.backends.base import Changes, Observation
+from lofargrid.commands import start
+from lofargrid.errors import BackendError
+from lofargrid.names import path_of
+from lofargrid.states import Phase
+
+_STARTED = "started"
+_WORK = "work"
+_UNWANTED = "unwanted"
+
+
+class LocalBackend:
+    """Runs attempts on this machine. See `Backend` for what its calls guarantee.
+
+    Parameters
+    ----------
+    folder
+        Where attempts, their logs and reports are kept.
+    runner
+        The runner's zipapp.
+    slots
+        How many run at once.
+    """
+
+    name = "local"
+    site = "local"
+    most_in_flight = 500
+
+    def __init__(self, folder: Path, runner: Path, slots: int) -> None:
+        self._active = folder / "active"
+        self._ended = folder / "ended"
+        self._runner = runner
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._observations: list[Observation] = []
+        self._known: set[str] = set()
+        self._closing = False
+        for place in (self._active, self._ended):
+            place.mkdir(parents=True, exist_ok=True)
+        for number in range(slots):
+            threading.Thread(target=self._slot, name=f"slot {number}", daemon=True).start()
+
+    def submit(self, jobs: Sequence[JobSpec]) -> None:
+        """See `Backend.submit`."""
+        for job in jobs:
+            if (self._ended / job.attempt).exists():
+                continue
+            folder = self._active / job.attempt
+            try:
+                folder.mkdir(exist_ok=True)
+                if not (folder / JOB_FILE).exists():
+                    part = folder / f"{JOB_FILE}.part"
+                    part.write_text(to_json(job))
+                    (folder / _WORK).write_text(f"{path_of(job.destination)}/work-{job.attempt}")
+                    part.replace(folder / JOB_FILE)
+            except OSError as error:
+                raise BackendError(f"cannot write {folder}: {error.strerror}") from None
+            self._enqueue(job.attempt)
+
+    def changes(self, cursor: str | None) -> Changes:
+        """See `Backend.changes`. What a cursor has told is not kept."""
+        if cursor is None:
+            return self._all()
+        with self._lock:
+            told = int(cursor)
+            for observation in self._observations[:told]:
+                if observation.phase in (Phase.ENDED, Phase.LOST):
+                    self._put_away(observation.attempt)
+            del self._observations[:told]
+            return Changes(str(len(self._observations)), tuple(self._observations))
+
+    def _all(self) -> Changes:
+        """Look at every attempt that is not put away; those that wait or run are taken on."""
+        alive = sorted(entry.name for entry in self._active.iterdir() if (entry / JOB_FILE).exists())
+        for attempt in sorted(alive, key=lambda name: not (self._active / name / _STARTED).exists()):
+            self._enqueue(attempt)
+        with self._lock:
+            told = {one.attempt for one in self._observations}
+            queued = [Observation(name, Phase.QUEUED) for name in alive if name not in told]
+            return Changes(str(len(self._observations)), (*queued, *self._observations))
+
+    def cancel(self, attempts: Sequence[str]) -> None:
+        """See `Backend.cancel`."""
+        for attempt in attempts:
+            folder = self._active / attempt
+            if folder.exists():
+                (folder / _UNWANTED).touch()
+                _stop(folder)
+
+    def fetch(self, attempt: str, into: Path) -> list[Path]:
+        """See `Backend.fetch`."""
+        found = []
+        for root in (self._active, self._ended):
+            for name in (LOG_FILE, REPORT_FILE, "runner.log"):
+                source = root / attempt / name
+                if source.exists():
+                    found.append(Path(shutil.copyfile(source, into / name)))
+        return found
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Backend.wait`."""
+        self._changed.wait(timeout_s)
+        self._changed.clear()
+
+    def close(self) -> None:
+        """See `Backend.close`. What is queued stays so for the next process."""
+        self._closing = True
+        self._changed.set()
+
+    def _enqueue(self, attempt: str) -> None:
+        with self._lock:
+            if attempt in self._known:
+                return
+            self._known.add(attempt)
+        self._queue.put(attempt)
+
+    def _put_away(self, attempt: str) -> None:
+        self._known.discard(attempt)
+        if (self._active / attempt).exists():
+            (self._active / attempt).rename(self._ended / attempt)
+
+    def _tell(self, observation: Observation) -> None:
+        with self._lock:
+            self._observations.append(observation)
+        self._changed.set()
+
+    def _slot(self) -> None:
+        """One slot: take the next attempt, see it to its end, and tell."""
+        while True:
+            attempt = self._queue.get()
+            if self._closing or attempt is None:
+                return
+            try:
+                observation = self._see_through(attempt)
+            except OSError as error:
+                observation = Observation(attempt, Phase.LOST, detail=f"it could not be started: {error}")
+            self._tell(observation)
+
+    def _see_through(self, attempt: str) -> Observation:
+        folder = self._active / attempt
+        with (folder / LOCK_FILE).open("a") as lock:
+            if not _locked(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
+                # A runner that an earlier process started lives: its lock falls when it ends.
+                self._tell(Observation(attempt, Phase.RUNNING, node=socket.gethostname()))
+                fcntl.flock(lock.fileno(), fcntl.LOCK_SH)
+            elif not (folder / _STARTED).exists():
+                if (folder / _UNWANTED).exists():
+                    return Observation(attempt, Phase.LOST, detail="cancelled before it started")
+                self._run(attempt, folder, lock.fileno())
+        return self._outcome(attempt, folder)
+
+    def _run(self, attempt: str, folder: Path, lock: int) -> None:
+        words = [sys.executable, "-I", "-S", str(self._runner), "run", JOB_FILE]
+        work = (folder / _WORK).read_text()
+        (folder / _STARTED).touch()
+        process = start([*words, "--work", work, "--lock-fd", str(lock)], folder, keep=[lock])
+        (folder / _STARTED).write_text(str(process.pid))
+        self._tell(Observation(attempt, Phase.RUNNING, node=socket.gethostname(), batch_id=str(process.pid)))
+        if (folder / _UNWANTED).exists():
+            process.terminate()
+        process.wait()
+
+    def _outcome(self, attempt: str, folder: Path) -> Observation:
+        try:
+            text = (folder / REPORT_FILE).read_text()
+            return Observation(attempt, Phase.ENDED, report_from_json(text), text)
+        except FileNotFoundError:
+            detail = "the runner ended without a report"
+        except (OSError, ValueError) as error:
+            detail = f"its report cannot be read: {error}"
+        shutil.rmtree((folder / _WORK).read_text(), ignore_errors=True)
+        return Observation(attempt, Phase.LOST, detail=detail)
+
+
+def _stop(folder: Path) -> None:
+    """Ask the runner of an attempt to end; a free lock says that it has, and its process id may be another's."""
+    with contextlib.suppress(OSError, ValueError), (folder / LOCK_FILE).open("a") as lock:
+        if not _locked(lock.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB):
+            os.kill(int((folder / _STARTED).read_text()), signal.SIGTERM)
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    return True

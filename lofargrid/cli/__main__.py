@@ -1,0 +1,5 @@
+"""``python -m lofargrid.cli``."""
+
+from lofargrid.cli.app import main
+
+main()

@@ -1,0 +1,83 @@
+"""The operator's verbs: retry, pause, resume, cancel."""
+
+from typing import Annotated
+
+import typer
+
+from lofargrid import productions
+from lofargrid.cli.choosing import choose_jobs, choose_production
+from lofargrid.cli.session import Session, stamp
+from lofargrid.cli.text import note
+from lofargrid.errors import Fault, InputError
+from lofargrid.states import FINAL, JobState, Reason
+
+Production = Annotated[str, typer.Argument(help="A production.")]
+ProductionOrJob = Annotated[str, typer.Argument(help="A production or a job.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    for verb in (retry, pause, resume, cancel):
+        app.command()(verb)
+
+
+def retry(
+    context: typer.Context,
+    what: ProductionOrJob,
+    reason: Annotated[str, typer.Option(help="Only jobs that failed for this reason.")] = "",
+) -> None:
+    """Bring failed and cancelled jobs back, and make stale merges again. `run` then moves them."""
+    session: Session = context.obj
+    wanted = _reason(reason)
+    tracker = session.tracker()
+    production, jobs = choose_jobs(tracker, what)
+    chosen = [
+        job for job in jobs if job.state in (JobState.FAILED, JobState.CANCELLED) and wanted in (None, job.reason)
+    ]
+    with tracker.transaction():
+        retried = productions.retry_failed(tracker, chosen, stamp())
+    stale = [job for job in jobs if job.stale] if wanted is None else []
+    made = productions.redo_stale(tracker, production, stamp()).made if stale else ()
+    for name in (*retried, *made):
+        print(name)
+    note(f"{len(retried)} jobs wait again, {len(made)} are made anew; `run` moves them")
+
+
+def _reason(text: str) -> Reason | None:
+    try:
+        return Reason(text) if text else None
+    except ValueError:
+        known = ", ".join(one.value for one in Reason)
+        raise InputError(Fault(f"{text!r} is not a reason", f"There are {known}", field="--reason")) from None
+
+
+def pause(context: typer.Context, production: Production) -> None:
+    """Start no more jobs of a production; those that run go on."""
+    _pause(context.obj, production, True)
+
+
+def resume(context: typer.Context, production: Production) -> None:
+    """Start jobs of a paused production again."""
+    _pause(context.obj, production, False)
+
+
+def _pause(session: Session, name: str, paused: bool) -> None:
+    tracker = session.tracker()
+    with tracker.transaction():
+        tracker.pause(choose_production(tracker, name).id, paused, stamp())
+    note(f"{name} {'is paused' if paused else 'goes on'}")
+
+
+def cancel(context: typer.Context, what: ProductionOrJob) -> None:
+    """End a production or a job: nothing more of it starts, what runs is stopped. `retry` brings it back."""
+    session: Session = context.obj
+    tracker = session.tracker()
+    _, jobs = choose_jobs(tracker, what)
+    unfinished = [job for job in jobs if job.state not in FINAL]
+    with tracker.transaction():
+        for job in unfinished:
+            tracker.move(job, JobState.CANCELLED, stamp(), Reason.CANCELLED, "by the operator")
+    live = [job.attempt for job in unfinished if job.attempt and job.state in (JobState.SUBMITTED, JobState.RUNNING)]
+    if live:
+        session.backend().cancel(live)
+    note(f"{len(unfinished)} jobs cancelled, {len(live)} of them were with the backend")

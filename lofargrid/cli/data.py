@@ -1,0 +1,113 @@
+"""The verbs about files: get, compare, demo-data."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lofargrid.cli.choosing import choose_production
+from lofargrid.cli.session import Session
+from lofargrid.cli.text import bytes_text, note
+from lofargrid.errors import Fault, InputError
+from lofargrid.names import file_url, path_of
+from lofargrid.storage.local import checksum
+
+SCIENCE = "pip install 'lofargrid[science]'"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command()(get)
+    app.command()(compare)
+    app.command("demo-data")(demo_data)
+
+
+def get(
+    context: typer.Context,
+    production: Annotated[str, typer.Argument(help="A production.")],
+    into: Annotated[Path, typer.Argument(help="The folder to bring its products to.")] = Path(),
+) -> int:
+    """Bring the products and their provenance to a folder, verified; what is there already is not brought twice."""
+    session: Session = context.obj
+    tracker = session.tracker()
+    files = tracker.products(choose_production(tracker, production).id)
+    if not files:
+        note(f"{production} has no products yet")
+        return 1
+    for file in files:
+        target = into.absolute() / file.filename
+        if target.exists() and target.stat().st_size == file.size_bytes and checksum(target) == file.adler32:
+            note(f"{target}: there already, verified")
+        else:
+            session.storage().copy(file.published, file_url(str(target)), file.adler32)
+            note(f"{target}: {bytes_text(file.size_bytes)}, adler32 {file.adler32} verified")
+        session.storage().write(file_url(f"{target}.json"), Path(path_of(f"{file.published}.json")).read_bytes())
+        print(target)
+    return 0
+
+
+def compare(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="A production or a folder of products.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """Tell whether two sets of products are the same. Exit code 0: yes; 1: no."""
+    session: Session = context.obj
+    try:
+        from lofargrid.compare import compare_products
+    except ImportError as error:
+        raise InputError(Fault(f"compare needs {error.name}", f"Install it with: {SCIENCE}")) from None
+    differences = compare_products(_products(session, first), _products(session, second))
+    if as_json:
+        print(json.dumps([vars(one) for one in differences], indent=1))
+    else:
+        for one in differences:
+            print(f"{'same ' if one.same else 'DIFFER'} {one.name}: {one.detail}")
+    return 0 if all(one.same for one in differences) else 1
+
+
+def _products(session: Session, text: str) -> dict[str, Path]:
+    if Path(text).is_dir():
+        return {path.name: path for path in sorted(Path(text).iterdir()) if path.is_file() and path.name[0] != "."}
+    tracker = session.tracker()
+    files = tracker.products(choose_production(tracker, text).id)
+    return {file.filename: Path(path_of(file.published)) for file in files}
+
+
+def demo_data(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    subbands: Annotated[int, typer.Option(min=1, max=488, help="Subbands of each observation.")] = 8,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
+    target_saps: Annotated[int, typer.Option(min=1, max=4, help="Beams of the target observation.")] = 1,
+) -> None:
+    """Make a small calibrator and target observation with the truth beside them, and a production.yaml."""
+    try:
+        from lofargrid.demo import DemoOptions, make_demo_data
+    except ImportError as error:
+        raise InputError(Fault(f"demo-data needs {error.name}", f"Install it with: {SCIENCE}")) from None
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(Fault(f"{folder} is not an empty folder", "Name a new one"))
+    make_demo_data(folder, DemoOptions(subbands=subbands, seed=seed, target_saps=target_saps), progress=note)
+    (folder / "production.yaml").write_text(DEMO_PRODUCTION)
+    print(folder / "production.yaml")
+
+
+DEMO_PRODUCTION = """\
+# A calibrator and a target observation of eight subbands, made by `demo-data`
+production: demo
+pipeline: calibrate-image
+inputs:
+  calibrator: L900001.surls
+  target: L900002.surls
+parameters:
+  calibrator_skymodel: calibrator.skymodel
+  target_skymodel: target.skymodel
+  group_size: 4
+output: products
+software: local
+backend: local
+sites: all
+policy: {minimum_subbands: 0.95, gaps: flag}
+"""

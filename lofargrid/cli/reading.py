@@ -1,0 +1,195 @@
+"""The verbs that only read: status, why, logs, pipelines, doctor, compare."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lofargrid import assets
+from lofargrid.cli import doctor as doctoring
+from lofargrid.cli import progress
+from lofargrid.cli.choosing import choose_job, choose_production
+from lofargrid.cli.session import Session
+from lofargrid.cli.text import note, table
+from lofargrid.diagnosis import diagnose
+from lofargrid.names import path_of
+from lofargrid.pipelines import Pipeline, Step, read_pipeline
+from lofargrid.states import JobState
+from lofargrid.tracker import Tracker
+from lofargrid.tracker.records import ProductionRecord
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    for verb in (status, why, logs, pipelines, doctor):
+        app.command()(verb)
+
+
+def status(
+    context: typer.Context,
+    production: Annotated[str, typer.Argument(help="A production; without it all are listed.")] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Tell how productions stand. Exit code 0: all succeeded; 1: something failed; 3: still to do."""
+    session: Session = context.obj
+    tracker = session.tracker()
+    chosen = [choose_production(tracker, production)] if production else tracker.productions()
+    facts = [_facts(tracker, one) for one in chosen]
+    if as_json:
+        print(json.dumps(facts, indent=1))
+    elif production:
+        _print_production(tracker, chosen[0], facts[0])
+    else:
+        _print_all(facts)
+    if any(fact["unfinished"] for fact in facts):
+        return 3
+    return int(any(fact["failed"] for fact in facts))
+
+
+def _facts(tracker: Tracker, production: ProductionRecord) -> dict[str, object]:
+    counts = tracker.counts(production.id)
+    return {
+        "production": production.name,
+        "generation": production.generation,
+        "paused": production.paused,
+        "created": production.created,
+        "steps": counts,
+        "unfinished": tracker.unfinished(production.id),
+        "failed": sum(one.get(JobState.FAILED, 0) for one in counts.values()),
+        "stale": [job.name for job in tracker.jobs(production.id, [JobState.SUCCEEDED]) if job.stale],
+        "products": [path_of(file.published) for file in tracker.products(production.id)],
+    }
+
+
+def _print_all(facts: list[dict[str, object]]) -> None:
+    if not facts:
+        note("no productions yet; `init` writes a first production.yaml")
+        return
+    rows = []
+    for fact in facts:
+        steps: dict[str, dict[str, int]] = fact["steps"]  # type: ignore[assignment]
+        total = sum(sum(counts.values()) for counts in steps.values())
+        done = sum(counts.get(JobState.SUCCEEDED, 0) for counts in steps.values())
+        state = (
+            "paused" if fact["paused"] else "going" if fact["unfinished"] else "failed" if fact["failed"] else "done"
+        )
+        rows.append([str(fact["production"]), state, f"{done}/{total}", str(fact["failed"]), str(fact["created"])])
+    print(table(["production", "state", "jobs done", "failed", "entered"], rows))
+
+
+def _print_production(tracker: Tracker, production: ProductionRecord, fact: dict[str, object]) -> None:
+    seen = progress.view(tracker, production, 0.0, 0)
+    rows = [[step, *(str(counts.get(state, 0) or "") for state in JobState)] for step, counts in seen.steps]
+    paused = ", paused" if production.paused else ""
+    print(f"{production.name}: generation {production.generation}{paused}, entered {production.created}")
+    print(table(["step", *JobState], rows))
+    for job in tracker.jobs(production.id, [JobState.FAILED])[:10]:
+        print(f"{job.name}: {diagnose(tracker, job).cause}")
+    for name in fact["stale"]:  # type: ignore[attr-defined]
+        print(f"{name}: stale, more has come since it was made; `retry {production.name}` makes it again")
+    for path in fact["products"]:  # type: ignore[attr-defined]
+        print(path)
+
+
+def why(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(help="A job, an attempt, a batch id, or a production for all its failures.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell the true cause on the first line and what to do on the second."""
+    session: Session = context.obj
+    tracker = session.tracker()
+    found = [diagnose(tracker, one) for one in choose_job(tracker, job)]
+    if as_json:
+        print(json.dumps([vars(one) for one in found], indent=1))
+        return
+    shown: set[tuple[str, str]] = set()
+    for one in found:
+        if (one.root, one.cause) in shown:
+            continue
+        shown.add((one.root, one.cause))
+        print(f"{one.job} {one.state}: {one.cause}")
+        print(f"  {one.remedy}")
+
+
+def logs(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(help="A job, an attempt or a batch id.")],
+    attempt: Annotated[int, typer.Option(help="Which attempt, from 1; the last one if not given.")] = 0,
+    tail: Annotated[int, typer.Option(help="Only the last lines; 0 shows all.")] = 0,
+) -> int:
+    """Print a job's log as it is now, also while the job runs."""
+    session: Session = context.obj
+    tracker = session.tracker()
+    chosen = choose_job(tracker, job)[0]
+    attempts = [one for one in tracker.attempts(chosen.id) if not attempt or one.number == attempt]
+    if not attempts:
+        note(f"{chosen.name} has no such attempt; {diagnose(tracker, chosen).cause}")
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        found = session.backend(attempts[-1].backend).fetch(attempts[-1].id, Path(folder))
+        texts = [path.read_bytes() for path in found if path.name == "job.log"]
+    if not texts:
+        note(f"{chosen.name}: attempt {attempts[-1].number} has not started yet")
+        return 1
+    lines = texts[0].splitlines(keepends=True)
+    sys.stdout.buffer.write(b"".join(lines[-tail:] if tail else lines))
+    sys.stdout.flush()
+    return 0
+
+
+def pipelines(
+    name: Annotated[str, typer.Argument(help="A pipeline; without it all are listed.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell which pipelines there are, or all about one."""
+    names = [name] if name else assets.pipeline_names()
+    found = [read_pipeline(assets.pipeline_folder(one)) for one in names]
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json", by_alias=True) for one in found], indent=1))
+    elif name:
+        _explain(found[0])
+    else:
+        for one in found:
+            print(f"{one.pipeline}\n    {' '.join(one.description.split())}")
+
+
+def _explain(pipeline: Pipeline) -> None:
+    print(f"{pipeline.pipeline} {pipeline.version}\n    {' '.join(pipeline.description.split())}\n\nRoles")
+    for role, described in pipeline.roles.items():
+        print(f"  {role}: {described.description}")
+    print("\nParameters")
+    for name, one in pipeline.parameters.items():
+        default = "needed" if one.required else f"default {json.dumps(one.default)}"
+        unit = f" {one.unit}" if one.unit else ""
+        print(f"  {name} ({one.type}, {default}{unit})\n      {' '.join(one.description.split())}")
+    print("\nSteps")
+    rows = [[name, _split_text(step), " ".join(step.needs), step.description] for name, step in pipeline.steps.items()]
+    print(table(["step", "a job for", "needs", ""], rows))
+
+
+def _split_text(step: Step) -> str:
+    if step.split == "subband":
+        return f"each {step.over} subband"
+    if step.split == "all":
+        return f"all {step.over} subbands"
+    return f"each group of {step.split.group} {step.over} subbands"
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> int:
+    """Look whether all that is needed is here; name each missing piece and the command that brings it."""
+    session: Session = context.obj
+    findings = doctoring.examine(session)
+    if as_json:
+        print(json.dumps([vars(one) for one in findings], indent=1))
+    else:
+        for one in findings:
+            print(f"{'ok     ' if one.good else 'MISSING'} {one.what}: {one.found}")
+            if not one.good:
+                print(f"        {one.remedy}")
+    return 0 if all(one.good for one in findings) else 1

@@ -1,0 +1,137 @@
+"""What a command needs: the machine's settings, the tracker, the engine. Everything is wired here."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lofargrid import assets, sandboxes
+from lofargrid.backends.base import Backend
+from lofargrid.backends.registry import open_backend
+from lofargrid.config import ProductionDocument, Settings, read_production
+from lofargrid.engine import Engine, Places
+from lofargrid.errors import Fault, InputError
+from lofargrid.inspection import inspect, refuse_unless_enough
+from lofargrid.names import file_url, path_of
+from lofargrid.recipes import Recipe, read_recipe
+from lofargrid.software import Software, read_software, tool_versions
+from lofargrid.storage.local import LocalStorage
+from lofargrid.tracker import Tracker, open_tracker
+
+
+def now() -> datetime:
+    """The time, aware UTC."""
+    return datetime.now(UTC)
+
+
+def stamp() -> str:
+    """The time as the tracker writes it."""
+    return now().isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of the command line."""
+
+    settings: Settings
+    tracker_path: Path
+
+    def tracker(self) -> Tracker:
+        """Open the tracker; see `open_tracker` for what it refuses."""
+        return open_tracker(self.tracker_path)
+
+    def backend(self, name: str = "local") -> Backend:
+        """Open a backend."""
+        return open_backend(name, replace(self.settings, data=self.tracker_path.parent))
+
+    def storage(self) -> LocalStorage:
+        """The storage that this machine can speak to."""
+        return LocalStorage()
+
+    def engine(self, tracker: Tracker, backend: Backend) -> Engine:
+        """Wire the engine."""
+        return Engine(tracker, backend, self.storage(), self.places(tracker), now)
+
+    def places(self, tracker: Tracker) -> Places:
+        """Where the engine finds and puts things."""
+        root = self.tracker_path.parent
+        known: dict[str, tuple[Software, Mapping[str, str]]] = {}
+
+        def software(recipe: Recipe) -> tuple[Software, Mapping[str, str]]:
+            if recipe.software not in known:
+                release = self.software(recipe.software)
+                known[recipe.software] = release, tool_versions(release, os.environ.get("PATH", os.defpath))
+            return known[recipe.software]
+
+        return Places(
+            owner=self.settings.owner,
+            contact=self.settings.contact,
+            sandbox=lambda recipe: str(sandboxes.freeze(recipe, root / "sandboxes")),
+            scratch=lambda recipe: self.scratch(recipe, tracker),
+            software=software,
+        )
+
+    def software(self, release: str) -> Software:
+        """A release of cvmfs/software.yaml."""
+        return read_software(assets.content() / "cvmfs" / "software.yaml", release)
+
+    def scratch(self, recipe: Recipe, tracker: Tracker) -> str:
+        """Where intermediates of a production live: on the scratch disk if one is named, else beside its output."""
+        if self.settings.scratch:
+            return file_url(str(self.settings.scratch.absolute() / f"lofargrid-{tracker.id}" / recipe.production))
+        return f"{recipe.output}/.lofargrid-{tracker.id}-{recipe.production}"
+
+    def recipe(self, path: Path) -> Recipe:
+        """Read and freeze a production, as its writer wrote it."""
+        document = read_production(path)
+        _refuse_remote(document, path)
+        self.software(document.software)
+        content = assets.content() / "sandbox"
+        try:
+            folder = assets.pipeline_folder(document.pipeline)
+        except InputError as error:
+            raise InputError(*(replace(fault, file=str(path)) for fault in error.faults)) from None
+        return read_recipe(document, path, folder, content / "common")
+
+    def inspected(self, recipe: Recipe) -> tuple[Recipe, list[Fault]]:
+        """Look at the inputs; those that cannot be used are marked. Writes nothing that stays.
+
+        Returns
+        -------
+        recipe, faults
+            The recipe with marks, and what the policy lives with.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            subbands = inspect(recipe.subbands, sandboxes.pack_runner(Path(folder)))
+        _refuse_unwritable(recipe)
+        faults = refuse_unless_enough(subbands, recipe.minimum_subbands, recipe.gaps)
+        return replace(recipe, subbands=tuple(subbands)), faults
+
+
+def _refuse_remote(document: ProductionDocument, path: Path) -> None:
+    faults = []
+    if document.backend != "local":
+        faults.append(
+            Fault(
+                f"the backend {document.backend!r} is not in this version",
+                "Use local",
+                str(path),
+                field="backend",
+            )
+        )
+    if "://" in document.output and not document.output.startswith("file://"):
+        what = f"{document.output!r} needs a grid storage, which is not in this version"
+        faults.append(Fault(what, "Name a folder or a file:// URL", str(path), field="output"))
+    if faults:
+        raise InputError(*faults)
+
+
+def _refuse_unwritable(recipe: Recipe) -> None:
+    """Refuse an output that cannot be written before hours are spent; the nearest folder that exists decides."""
+    wanted = Path(path_of(recipe.output))
+    nearest = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        what = f"the output {wanted} cannot be written: {nearest} is {'not writable' if nearest.is_dir() else 'a file'}"
+        raise InputError(Fault(what, "Make it writable for this user, or name another folder", field="output"))

@@ -1,0 +1,37 @@
+"""Plain text for people."""
+
+import sys
+from collections.abc import Sequence
+
+
+def note(line: str) -> None:
+    """Tell something that is not data."""
+    print(line, file=sys.stderr)
+
+
+def bytes_text(size: object) -> str:
+    """``1.8 MB``."""
+    value = float(str(size))
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def seconds_text(seconds: float) -> str:
+    """``3 min 20 s``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their heads."""
+    every = [list(map(str, row)) for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
+    return "\n".join(lines)

@@ -1,0 +1,67 @@
+"""The only place that starts processes on the submit host: argument lists, never a shell."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command that ended left."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    words: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 60,
+    stdin: str = "",
+) -> Result:
+    """Run a command to its end.
+
+    A program that is not there gives 127, one that takes longer than ``timeout_s`` is killed and gives 124.
+    """
+    try:
+        done = subprocess.run(
+            words,
+            env=environment,
+            timeout=timeout_s,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        return Result(127, "", f"{words[0]}: not found")
+    except subprocess.TimeoutExpired:
+        return Result(124, "", f"{words[0]}: no answer in {timeout_s:g} s")
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def start(words: Sequence[str], folder: Path, keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one: a session of its own, no terminal, its words to ``runner.log``.
+
+    Parameters
+    ----------
+    words
+        The command.
+    folder
+        Its working folder.
+    keep
+        File descriptors that it inherits.
+    """
+    with (folder / "runner.log").open("ab") as log:
+        return subprocess.Popen(
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=keep,
+        )

@@ -1,0 +1,105 @@
+"""production.yaml and the settings of this machine. The only reader of the environment."""
+
+import os
+import pwd
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from lofargrid.documents import Document, read_document
+from lofargrid.names import is_url, safe_name
+
+GapsPolicy = Literal["flag", "skip", "fail"]
+BackendName = Literal["local", "htcondor", "dirac"]
+
+
+class Policy(Document):
+    """How much may be lacking. ``minimum_subbands`` is a fraction of the listed subbands of a SAP."""
+
+    minimum_subbands: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.95
+    gaps: GapsPolicy = "flag"
+    keep_intermediates: bool = False
+
+
+class ProductionDocument(Document):
+    """production.yaml, as its writer wrote it."""
+
+    production: str
+    pipeline: str
+    inputs: dict[str, str | list[str]]
+    parameters: dict[str, Any] = {}
+    output: str
+    software: str = "local"
+    backend: BackendName = "local"
+    sites: str | list[str] = "all"
+    policy: Policy = Policy()
+
+    @field_validator("production", "pipeline")
+    @classmethod
+    def _harmless(cls, name: str) -> str:
+        if not safe_name(name):
+            raise ValueError(f"{name!r} may hold letters, digits, - and _ only, 64 at most")
+        return name
+
+    @field_validator("output")
+    @classmethod
+    def _known_scheme(cls, output: str) -> str:
+        schemes = ("file://", "davs://", "root://", "gsiftp://")
+        if is_url(output) and not output.startswith(schemes):
+            raise ValueError(f"{output!r} is not a place to write to; it may start with {', '.join(schemes)}")
+        return output
+
+
+def read_production(path: Path) -> ProductionDocument:
+    """Read production.yaml.
+
+    Raises
+    ------
+    InputError
+        It does not fit; every fault is told with its line.
+    """
+    return read_document(path, ProductionDocument)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where lofargrid keeps its things on this machine, and who uses it.
+
+    ``slots`` is the number of payloads that the local backend runs at once.
+    """
+
+    data: Path
+    scratch: Path | None
+    slots: int
+    owner: str
+    contact: str
+
+    @property
+    def tracker(self) -> Path:
+        """The tracker's file."""
+        return self.data / "tracker.db"
+
+
+def settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
+    LOFARGRID_CONTACT.
+    """
+    home = Path(environment.get("HOME") or "/")
+    share = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
+    owner = environment.get("USER") or environment.get("LOGNAME") or pwd.getpwuid(os.getuid()).pw_name
+    scratch = environment.get("LOFARGRID_SCRATCH")
+    return Settings(
+        data=Path(environment.get("LOFARGRID_DATA") or share / "lofargrid"),
+        scratch=Path(scratch) if scratch else None,
+        slots=_positive(environment.get("LOFARGRID_SLOTS")) or len(os.sched_getaffinity(0)),
+        owner=re.sub(r"[^A-Za-z0-9._-]", "_", owner),
+        contact=environment.get("LOFARGRID_CONTACT") or owner,
+    )
+
+
+def _positive(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0

@@ -1,0 +1,415 @@
+"""The engine: `Engine.tick` moves everything that can move one step. No SQL, no subprocess, no clock of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from lofargrid_runner.contract import JobSpec, Report
+
+from lofargrid import merging, retry
+from lofargrid.backends.base import Backend, Observation
+from lofargrid.errors import BackendError, LofarGridError
+from lofargrid.frequency import absolute_subband
+from lofargrid.merging import Need, Verdict
+from lofargrid.model import Job, Source, StoredOutput
+from lofargrid.productions import recipe_of, refresh
+from lofargrid.provenance import provenance
+from lofargrid.recipes import Recipe
+from lofargrid.rendering import Surroundings, render
+from lofargrid.software import Software
+from lofargrid.states import FINAL, JobState, Phase, Reason
+from lofargrid.storage.base import Storage
+from lofargrid.tracker import Tracker
+from lofargrid.tracker.records import AttemptRecord, Expansion, ProductionRecord
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the engine finds and puts things. The functions take a production's recipe.
+
+    ``sandbox`` gives the folder of its frozen sandbox, ``scratch`` the folder URL of its intermediates,
+    ``software`` its release and the versions of the tools in it.
+    """
+
+    owner: str
+    contact: str
+    sandbox: Callable[[Recipe], str]
+    scratch: Callable[[Recipe], str]
+    software: Callable[[Recipe], tuple[Software, Mapping[str, str]]]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a tick did: moves made, jobs in flight, and troubles that keep something from moving."""
+
+    moves: int
+    in_flight: int
+    troubles: tuple[str, ...] = ()
+
+
+class Engine:
+    """Moves the jobs of one tracker over one backend.
+
+    Parameters
+    ----------
+    tracker
+        The one source of truth; only one engine at a time may hold it.
+    backend
+        Where attempts run.
+    storage
+        Where files lie.
+    places
+        Names and folders.
+    clock
+        Gives the time, aware UTC.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        backend: Backend,
+        storage: Storage,
+        places: Places,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._tracker = tracker
+        self._backend = backend
+        self._storage = storage
+        self._places = places
+        self._clock = clock
+        self._cursor: str | None = None
+        self._recipes: dict[tuple[int, str], Recipe] = {}
+        self._moves = 0
+        self._troubles: list[str] = []
+        # What a tick has to look at again; after a start that is everything.
+        self._touched: set[int] | None = None
+        self._succeeded: set[int] | None = None
+
+    def tick(self) -> Tick:
+        """Take every step that can be taken now. Calling it at any time, after any crash, does no harm."""
+        self._moves, self._troubles = 0, []
+        self._guard(self._follow)
+        self._guard(self._publish)
+        self._guard(self._expand)
+        self._guard(self._start)
+        self._guard(self._submit)
+        self._guard(self._clean)
+        return Tick(self._moves, self._tracker.in_flight(self._backend.name), tuple(self._troubles))
+
+    def _guard(self, stage: Callable[[], None]) -> None:
+        """A service that is in trouble stops its own stage only; the next tick tries again."""
+        try:
+            stage()
+        except BackendError as error:
+            self._troubles.append(str(error))
+
+    def _now(self, later_s: float = 0.0) -> str:
+        return (self._clock() + timedelta(seconds=later_s)).astimezone(UTC).isoformat(timespec="milliseconds")
+
+    def _move(self, job: Job, new: JobState, reason: Reason | None = None, detail: str = "") -> None:
+        if self._tracker.move(job, new, self._now(), reason, detail):
+            self._moves += 1
+            if new in FINAL:
+                self._touch(job)
+
+    def _touch(self, job: Job) -> None:
+        if self._touched is not None:
+            self._touched.add(self._production(job).id)
+
+    def _production(self, job: Job) -> ProductionRecord:
+        production = self._tracker.production(job.production)
+        assert production is not None, "a job has a production"
+        return production
+
+    def _recipe(self, production: ProductionRecord) -> Recipe:
+        key = (production.id, production.recipe_hash)
+        if key not in self._recipes:
+            self._recipes[key] = recipe_of(self._tracker, production)
+        return self._recipes[key]
+
+    # Follow
+
+    def _follow(self) -> None:
+        first = self._cursor is None
+        changes = self._backend.changes(self._cursor)
+        with self._tracker.transaction():
+            for observation in changes.observations:
+                self._observe(observation)
+        self._cursor = changes.cursor
+        if first:
+            self._reconcile({observation.attempt for observation in changes.observations})
+
+    def _reconcile(self, known: set[str]) -> None:
+        """After a start: what stands as intended is handed over again, what the backend does not know is lost."""
+        intended: list[AttemptRecord] = []
+        for attempt in self._tracker.unfinished_attempts(self._backend.name):
+            if attempt.id in known:
+                continue
+            if attempt.phase is Phase.INTENDED:
+                intended.append(attempt)
+            else:
+                lost = Observation(attempt.id, Phase.LOST, detail="the backend does not know it")
+                with self._tracker.transaction():
+                    self._observe(lost)
+        jobs = [self._tracker.job_by_id(attempt.job_id) for attempt in intended]
+        self._hand_over([(job, attempt.id) for job, attempt in zip(jobs, intended, strict=True)])
+
+    def _observe(self, observation: Observation) -> None:
+        attempt = self._tracker.attempt(observation.attempt)
+        if attempt is None or attempt.phase in (Phase.ENDED, Phase.LOST):
+            return
+        job = self._tracker.job_by_id(attempt.job_id)
+        now = self._now()
+        if observation.phase in (Phase.QUEUED, Phase.RUNNING):
+            self._tracker.note_phase(attempt.id, observation.phase, now, observation.node, observation.batch_id)
+            if observation.phase is Phase.RUNNING and job.state is JobState.SUBMITTED:
+                self._move(job, JobState.RUNNING)
+            return
+        self._ended(job, attempt, observation)
+
+    def _ended(self, job: Job, attempt: AttemptRecord, observation: Observation) -> None:
+        report = observation.report
+        reason = None if report and report.succeeded else _reason(observation)
+        detail = report.detail if report else observation.detail
+        phase = Phase.ENDED if report else Phase.LOST
+        self._tracker.end_attempt(attempt.id, phase, self._now(), reason, detail, observation.report_text or None)
+        if job.attempt != attempt.id or job.state in FINAL:
+            # A zombie: its job was cancelled, superseded or given to another attempt. It changes nothing.
+            return
+        if report and reason is None:
+            self._succeed(job, report)
+        else:
+            self._fail(job, reason or Reason.RUNNER_ERROR, detail)
+
+    def _succeed(self, job: Job, report: Report) -> None:
+        production = self._production(job)
+        step = self._recipe(production).steps[job.step]
+        for stored in report.outputs:
+            output = step.outputs[stored.name]
+            name, suffix = stored.name, output.suffix
+            file = StoredOutput(
+                job.id, report.attempt, name, job.name + suffix, stored.url, stored.size_bytes, stored.adler32
+            )
+            self._tracker.add_file(file, output.product)
+        measured = {key: value for check in report.measurements.values() for key, value in check.items()}
+        self._tracker.remember(job.id, measured)
+        frequency_hz = measured.get("centre_frequency_hz")
+        if step.split == "subband" and isinstance(frequency_hz, int | float):
+            place = absolute_subband(frequency_hz, measured.get("clock_mhz"))
+            self._tracker.place(production.id, job.role, job.key, place)
+        self._move(job, JobState.SUCCEEDED)
+        self._tracker.mark_stale(job.id)
+        if self._succeeded is not None:
+            self._succeeded.add(job.id)
+
+    def _fail(self, job: Job, reason: Reason, detail: str) -> None:
+        step = self._recipe(self._production(job)).steps[job.step]
+        same_before = self._tracker.same_failures(job.id, reason) - 1
+        decision = retry.decide(reason, job.tries, same_before, step.retry.tries)
+        if not decision.again:
+            self._move(job, JobState.FAILED, reason, detail)
+            return
+        later = self._now(decision.wait_s)
+        self._tracker.move(job, JobState.WAITING, self._now(), reason, detail, not_before=later, tries=decision.tries)
+        self._moves += 1
+
+    # Expand and start
+
+    def _expand(self) -> None:
+        """Make the jobs of grouped steps whose subbands have all told their frequency, or never will."""
+        pending = self._tracker.expansions()
+        due = [one for one in pending if self._touched is None or one.production_id in self._touched]
+        self._touched = set()
+        for expansion in due:
+            if self._tracker.undecided(expansion) == 0:
+                self._expand_one(expansion)
+
+    def _expand_one(self, expansion: Expansion) -> None:
+        production = self._tracker.production_by_id(expansion.production_id)
+        with self._tracker.transaction():
+            entered = refresh(self._tracker, production.id, self._recipe(production), self._now())
+            self._tracker.expanded(expansion, self._now())
+            self._moves += 1
+        self._backend.cancel(entered.live)
+
+    def _start(self) -> None:
+        """Judge the jobs whose needs are final; one that fails may make others startable at once."""
+        while jobs := self._tracker.to_start(self._now(), _BATCH):
+            with self._tracker.transaction():
+                for job in jobs:
+                    self._start_one(job)
+
+    def _start_one(self, job: Job) -> None:
+        recipe = self._recipe(self._production(job))
+        verdict = self._judge(job, recipe)
+        if recipe.steps[job.step].merges:
+            self._tracker.set_lacks(job.id, verdict.lacks)
+        if verdict.reason:
+            self._move(job, JobState.FAILED, verdict.reason, verdict.detail)
+        else:
+            self._move(job, JobState.READY)
+
+    def _judge(self, job: Job, recipe: Recipe) -> Verdict:
+        step = recipe.steps[job.step]
+        needs = [
+            Need(one, tuple(self._tracker.lacks(one.id)) if step.merges else ()) for one in self._tracker.needs(job.id)
+        ]
+        unusable = {one.key: one.problem for one in recipe.subbands if one.role == job.role and one.reason}
+        return merging.judge(job, step, needs, unusable, recipe.minimum_subbands, recipe.gaps)
+
+    # Submit
+
+    def _submit(self) -> None:
+        free = self._backend.most_in_flight - self._tracker.in_flight(self._backend.name)
+        if free <= 0:
+            return
+        with self._tracker.transaction():
+            pairs = []
+            for job in self._tracker.ready(free):
+                attempt = self._tracker.intend(job, self._backend.name, self._backend.site, self._now())
+                pairs.append((self._tracker.job_by_id(job.id), attempt))
+                self._moves += 1
+        self._hand_over(pairs)
+
+    def _hand_over(self, pairs: Sequence[tuple[Job, str]]) -> None:
+        specs: list[JobSpec] = []
+        for job, attempt in pairs:
+            try:
+                specs.append(self._spec(job, attempt))
+            except LofarGridError as error:
+                with self._tracker.transaction():
+                    self._tracker.end_attempt(attempt, Phase.ENDED, self._now(), Reason.SUBMIT_FAILED, str(error), None)
+                    self._fail(job, Reason.SUBMIT_FAILED, str(error))
+        if not specs:
+            return
+        try:
+            self._backend.submit(specs)
+        except BackendError:
+            # What stands as intended is handed over again by the reconcile of the next tick.
+            self._cursor = None
+            raise
+        with self._tracker.transaction():
+            for spec in specs:
+                self._tracker.note_phase(spec.attempt, Phase.QUEUED, self._now())
+
+    def _spec(self, job: Job, attempt: str) -> JobSpec:
+        recipe = self._recipe(self._production(job))
+        software, versions = self._places.software(recipe)
+        around = Surroundings(
+            attempt=attempt,
+            owner=self._places.owner,
+            contact=self._places.contact,
+            site=self._backend.site,
+            sandbox=self._places.sandbox(recipe),
+            destination=self._places.scratch(recipe),
+            software=software,
+            versions=versions,
+        )
+        return render(recipe, job, self._sources(job, recipe), around)
+
+    def _sources(self, job: Job, recipe: Recipe) -> dict[str, list[Source]]:
+        """The files that go into a job, in frequency order where that is known."""
+        step = recipe.steps[job.step]
+        production = self._production(job)
+        places = self._tracker.places(production.id, job.role)
+        needs = [one for one in self._tracker.needs(job.id) if one.state is JobState.SUCCEEDED]
+        found: dict[str, list[Source]] = {}
+        for name, wanted in step.inputs.items():
+            sources = (
+                [self._made(one, wanted.output) for one in needs if one.step == wanted.step]
+                if wanted.step
+                else _raw(job, recipe)
+            )
+            order = {key: place.number for key, place in places.items()}
+            found[name] = sorted(sources, key=lambda one: (order.get(one.key, -1), one.key))
+        return found
+
+    def _made(self, job: Job, output: str) -> Source:
+        file = next(
+            (one for one in self._tracker.files(job.id) if one.attempt == job.attempt and one.name == output),
+            None,
+        )
+        if file is None or not file.location:
+            raise LofarGridError(f"{job.name}: its output {output} is gone; `run --replan` makes it again")
+        measured = self._tracker.measurements(job.id)
+        return Source(
+            key=job.key,
+            url=file.location,
+            size_bytes=file.size_bytes,
+            adler32=file.adler32,
+            frequency_hz=measured.get("centre_frequency_hz"),
+            measurements=measured,
+            job=job.name,
+        )
+
+    # Publish and clean
+
+    def _publish(self) -> None:
+        for file in self._tracker.to_publish():
+            job = self._tracker.job_by_id(file.job_id)
+            recipe = self._recipe(self._production(job))
+            url = f"{recipe.output}/{file.filename}"
+            self._storage.copy(file.url, url, file.adler32)
+            self._storage.write(f"{url}.json", provenance(self._tracker, recipe, job, file))
+            with self._tracker.transaction():
+                self._tracker.note_published(file, url)
+                production = self._production(job)
+                self._tracker.event(self._now(), production.id, job.id, job.attempt, text=f"published {url}")
+            self._moves += 1
+
+    def _clean(self) -> None:
+        """Delete what no job will read. After a start everything on scratch is looked at."""
+        succeeded, self._succeeded = self._succeeded, set()
+        if succeeded is None:
+            candidates = self._tracker.on_scratch()
+        else:
+            candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
+        productions: dict[int, ProductionRecord] = {}
+        for job_id in dict.fromkeys(candidates):
+            production = self._delete_disposable(job_id)
+            productions[production.id] = production
+        for production in productions.values():
+            if self._tracker.unfinished(production.id) == 0:
+                self._sweep(production, self._recipe(production))
+
+    def _delete_disposable(self, job_id: int) -> ProductionRecord:
+        job = self._tracker.job_by_id(job_id)
+        production = self._production(job)
+        recipe = self._recipe(production)
+        if not recipe.keep_intermediates:
+            readers = [name for name, step in recipe.steps.items() if step.grouped and job.step in step.needs]
+            for file in self._tracker.disposable(job_id, readers):
+                self._storage.delete(file.url)
+                with self._tracker.transaction():
+                    self._tracker.note_deleted(file)
+        return production
+
+    def _sweep(self, production: ProductionRecord, recipe: Recipe) -> None:
+        """A production has ended: delete what dead attempts left on its scratch."""
+        for job_id in self._tracker.on_scratch(production.id):
+            self._delete_disposable(job_id)
+        folder = self._places.scratch(recipe)
+        jobs = (self._tracker.job_by_id(job_id) for job_id in self._tracker.on_scratch(production.id))
+        wanted = {file.url for job in jobs for file in self._tracker.files(job.id)}
+        for url in self._storage.list(folder):
+            if url not in wanted and f".{self._tracker.id}-" in url:
+                self._storage.delete(url)
+        self._storage.remove_folder(folder)
+
+
+def _reason(observation: Observation) -> Reason:
+    if observation.report is None:
+        return Reason.LOST
+    return Reason(observation.report.reason) if observation.report.reason else Reason.RUNNER_ERROR
+
+
+def _raw(job: Job, recipe: Recipe) -> list[Source]:
+    """The raw subbands of a job. A merge goes without those marked unusable; a single one is tried all the same."""
+    wanted = set(job.subbands)
+    return [
+        Source(one.key, one.url, one.size_bytes, one.adler32, one.frequency_hz)
+        for one in recipe.subbands
+        if one.role == job.role and one.key in wanted and (one.reason is None or len(wanted) == 1)
+    ]

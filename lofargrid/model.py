@@ -1,0 +1,131 @@
+"""The nouns of lofargrid as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lofargrid.states import JobState, Reason
+
+
+@dataclass(frozen=True)
+class Subband:
+    """One line of an input list: a subband of one observation in one role.
+
+    ``frequency_hz`` is the centre, ``clock_mhz`` 200 or 160 where the list says so. ``size_bytes`` and
+    ``adler32`` are what the list promises. ``problem`` and ``reason`` tell why it cannot be used.
+    """
+
+    role: str
+    observation: str
+    sap: int
+    number: int
+    url: str
+    source: str = ""
+    line: int = 0
+    size_bytes: int | None = None
+    adler32: str | None = None
+    frequency_hz: float | None = None
+    reason: Reason | None = None
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """``L654321-SAP000-SB244``: the subband's name in job ids and files."""
+        return f"{self.observation}-SAP{self.sap:03d}-SB{self.number:03d}"
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job before the tracker knows it.
+
+    ``key`` is what it works on, ``signature`` a hash of all that its result depends on: two jobs of one
+    name and one signature make the same product. ``needs`` are names of jobs; ``expansion`` names grouped
+    steps whose jobs are needed and are not made yet. ``group`` is floor(ABN / N) in a grouped step.
+    """
+
+    name: str
+    step: str
+    role: str
+    sap: int
+    key: str
+    signature: str
+    subbands: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    expansion: tuple[str, ...] = ()
+    group: int | None = None
+    slots: tuple["Slot", ...] = ()
+    reason: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One absolute subband of a group. ``key`` is empty where no subband is there to fill it."""
+
+    abn: int
+    frequency_hz: float
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the tracker holds it. Times are ISO 8601 UTC."""
+
+    id: int
+    production: str
+    name: str
+    step: str
+    role: str
+    sap: int
+    key: str
+    generation: int
+    signature: str
+    state: JobState
+    reason: Reason | None
+    detail: str
+    tries: int
+    unmet: int
+    stale: bool
+    subbands: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    attempt: str | None
+    updated: str
+
+
+@dataclass(frozen=True)
+class StoredOutput:
+    """A file that an attempt made. ``url`` is where it stands on scratch, ``published`` its final place.
+
+    ``state`` is ``made`` or ``deleted``; a deleted one may live on as a published product.
+    """
+
+    job_id: int
+    attempt: str
+    name: str
+    filename: str
+    url: str
+    size_bytes: int
+    adler32: str
+    state: str = "made"
+    published: str = ""
+
+    @property
+    def location(self) -> str:
+        """The URL to read it from, empty if it is gone."""
+        return self.url if self.state == "made" else self.published
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that goes into a job: a raw subband, or what another job made.
+
+    ``measurements`` is the merged JSON of the checks of the job that made it.
+    """
+
+    key: str
+    url: str
+    size_bytes: int | None = None
+    adler32: str | None = None
+    frequency_hz: float | None = None
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+    job: str = ""

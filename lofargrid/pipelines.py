@@ -1,0 +1,353 @@
+"""Pipelines as content: ``sandbox/<name>/pipeline.yaml`` read, checked, and asked about."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from jinja2 import Environment, TemplateSyntaxError, meta
+from pydantic import Field, field_validator, model_validator
+
+from lofargrid.documents import Document, read_document
+from lofargrid.errors import Fault, InputError
+
+ParameterType = Literal["int", "float", "bool", "str", "file", "files", "command"]
+Scalar = bool | int | float | str
+_JINJA = Environment(autoescape=False)
+
+
+class Role(Document):
+    """An input of the pipeline: the subbands of one observation, or of several with ``many``."""
+
+    description: str
+    many: bool = False
+
+
+class Parameter(Document):
+    """What a user may set. Without a default it must be given."""
+
+    type: ParameterType
+    description: str
+    default: Scalar | list[str] | None = None
+    unit: str = ""
+    choices: list[Scalar] | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether the production must name it."""
+        return "default" not in self.model_fields_set
+
+
+class Group(Document):
+    """Split by frequency: groups of ``group`` absolute subbands, or of as many as that parameter says."""
+
+    group: int | str
+
+
+class StepInput(Document):
+    """Files that go into a job. ``from`` is a role, or ``step.output``; ``{key}`` in ``path`` tells many apart."""
+
+    from_: str = Field(alias="from")
+    path: str
+    unpack: bool = False
+    kind: Literal["", "ms"] = ""
+
+    @property
+    def step(self) -> str:
+        """The step that makes them; empty for raw subbands."""
+        return self.from_.partition(".")[0] if "." in self.from_ else ""
+
+    @property
+    def output(self) -> str:
+        """The output of that step."""
+        return self.from_.partition(".")[2]
+
+
+class UserCommand(Document):
+    """A command that the user gives as a parameter, with what its words ``{input}`` etc. stand for."""
+
+    command: str
+    input: str = ""
+    output: str = ""
+    name: str = ""
+    files: str = ""
+
+
+class Expect(Document):
+    """What a measured value must be; texts are templates."""
+
+    equals: Any = None
+    within: int | float | str = 0
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+
+
+class StepCheck(Document):
+    """A command that prints measurements as JSON, and what they must be."""
+
+    command: list[str]
+    expect: dict[str, Expect] = {}
+
+
+class StepOutput(Document):
+    """What a job leaves: stored as ``<job name><suffix>``. A ``product`` is published with its provenance."""
+
+    path: str
+    suffix: str
+    pack: bool = False
+    product: bool = False
+
+
+class Resources(Document):
+    """What a job may take. Scratch is ``scratch_factor`` times the bytes of its inputs."""
+
+    cores: int = 1
+    memory_mb: int = 2000
+    walltime_min: int | float = 60
+    scratch_factor: int | float = 4
+
+
+class Retry(Document):
+    """How often a payload that fails is tried."""
+
+    tries: Annotated[int, Field(ge=1)] = 2
+
+
+class Step(Document):
+    """One stage of a pipeline; its ``split`` makes jobs over the subbands of the role ``over``."""
+
+    over: str
+    split: Literal["subband", "all"] | Group
+    inputs: dict[str, StepInput]
+    commands: list[list[str] | UserCommand]
+    outputs: dict[str, StepOutput]
+    description: str = ""
+    when: dict[str, Scalar | list[Scalar]] = {}
+    files: dict[str, str] = {}
+    checks: dict[str, StepCheck] = {}
+    resources: Resources = Resources()
+    retry: Retry = Retry()
+    minimum: Annotated[float, Field(ge=0, le=1, strict=False)] | None = None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it splits by frequency, so that its jobs are known only when frequencies are."""
+        return isinstance(self.split, Group)
+
+    @property
+    def merges(self) -> bool:
+        """Whether one job of it takes many subbands."""
+        return self.split != "subband"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The steps whose outputs it takes, each once, in order."""
+        return tuple(dict.fromkeys(one.step for one in self.inputs.values() if one.step))
+
+    def words(self) -> Iterator[str]:
+        """All texts of the step that may be templates or name files of the sandbox."""
+        for command in self.commands:
+            yield from [] if isinstance(command, UserCommand) else command
+        for check in self.checks.values():
+            yield from check.command
+            for expect in check.expect.values():
+                yield from (text for text in expect.model_dump().values() if isinstance(text, str))
+
+
+class Pipeline(Document):
+    """A pipeline: its roles, its parameters and its steps in order."""
+
+    pipeline: str
+    version: str
+    description: str
+    roles: dict[str, Role]
+    steps: dict[str, Step]
+    parameters: dict[str, Parameter] = {}
+
+    @field_validator("steps")
+    @classmethod
+    def _some(cls, steps: dict[str, Step]) -> dict[str, Step]:
+        if not steps:
+            raise ValueError("a pipeline has at least one step")
+        return steps
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Pipeline":
+        for name, step in self.steps.items():
+            if step.over not in self.roles:
+                raise ValueError(f"steps.{name}.over: there is no role {step.over!r}")
+            for label, source in step.inputs.items():
+                problem = self._source_problem(name, step, source)
+                if problem:
+                    raise ValueError(f"steps.{name}.inputs.{label}: {problem}")
+            for word in step.when:
+                if word not in self.parameters:
+                    raise ValueError(f"steps.{name}.when: there is no parameter {word!r}")
+        return self
+
+    def _source_problem(self, name: str, step: Step, source: StepInput) -> str:
+        if not source.step:
+            return "" if source.from_ == step.over else f"{source.from_!r} is not the role {step.over!r}"
+        earlier = list(self.steps)[: list(self.steps).index(name)]
+        maker = self.steps.get(source.step)
+        if maker is None or source.step not in earlier:
+            return f"there is no step {source.step!r} before this one"
+        if source.output not in maker.outputs:
+            return f"the step {source.step!r} has no output {source.output!r}"
+        if maker.over != step.over and maker.split != "all":
+            return f"of another role only a step with split: all can be used, {source.step!r} is not"
+        if maker.grouped and not (step.split == "all" or step.split == maker.split):
+            return f"{source.step!r} makes groups; only the same groups or split: all can use them"
+        if step.split == "subband" and maker.over == step.over and maker.grouped:
+            return f"a step for each subband cannot use the groups of {source.step!r}"
+        return ""
+
+    def active(self, parameters: Mapping[str, Any]) -> dict[str, Step]:
+        """The steps whose ``when`` holds for these parameters."""
+        return {
+            name: step
+            for name, step in self.steps.items()
+            if all(parameters[key] in _listed(wanted) for key, wanted in step.when.items())
+        }
+
+
+def _listed(value: Scalar | list[Scalar]) -> list[Scalar]:
+    return value if isinstance(value, list) else [value]
+
+
+def read_pipeline(folder: Path) -> Pipeline:
+    """Read the pipeline of one folder.
+
+    Raises
+    ------
+    InputError
+        pipeline.yaml does not fit, or a template that it names is not there or not Jinja.
+    """
+    path = folder / "pipeline.yaml"
+    pipeline = read_document(path, Pipeline)
+    faults = [fault for name, step in pipeline.steps.items() for fault in _template_faults(folder, name, step)]
+    if faults:
+        raise InputError(*faults)
+    return pipeline
+
+
+def _template_faults(folder: Path, name: str, step: Step) -> Iterator[Fault]:
+    for target, template in step.files.items():
+        path = folder / template
+        try:
+            _JINJA.parse(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            yield Fault(f"its template cannot be read: {error}", "", str(path), None, f"steps.{name}.files.{target}")
+        except TemplateSyntaxError as error:
+            yield Fault(f"not a Jinja template: {error.message}", "", str(path), error.lineno)
+
+
+def parameters_used(step: Step, templates: Mapping[str, str], declared: Mapping[str, Parameter]) -> set[str]:
+    """The parameters that a step's result depends on.
+
+    Parameters
+    ----------
+    step
+        The step.
+    templates
+        Text of each template that the step names.
+    declared
+        The pipeline's parameters.
+    """
+    texts = [*step.words(), *(templates[name] for name in step.files.values())]
+    found = {name for text in texts for name in meta.find_undeclared_variables(_JINJA.parse(text))}
+    found |= set(step.when)
+    for command in step.commands:
+        if isinstance(command, UserCommand):
+            found |= {command.command, command.files}
+    if isinstance(step.split, Group) and isinstance(step.split.group, str):
+        found.add(step.split.group)
+    # The user's own files travel with every job that runs the user's own command.
+    return found & set(declared)
+
+
+def parameter_values(pipeline: Pipeline, given: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Complete and check what a production sets.
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown, missing, of the wrong type or out of its bounds.
+    """
+    faults = [
+        Fault(
+            "the pipeline has no such parameter",
+            f"It has {', '.join(pipeline.parameters) or 'none'}",
+            file,
+            None,
+            f"parameters.{name}",
+        )
+        for name in given
+        if name not in pipeline.parameters
+    ]
+    values: dict[str, Any] = {}
+    for name, declared in pipeline.parameters.items():
+        if name not in given and declared.required:
+            faults.append(
+                Fault(
+                    "this parameter is missing",
+                    f"It is {declared.description}",
+                    file,
+                    None,
+                    f"parameters.{name}",
+                )
+            )
+            continue
+        value = given.get(name, declared.default)
+        problem = "" if name not in given else value_problem(declared, value)
+        if problem:
+            faults.append(Fault(problem, "", file, None, f"parameters.{name}"))
+        values[name] = _normal(declared, value)
+    if faults:
+        raise InputError(*faults)
+    return values
+
+
+_TYPES: dict[ParameterType, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "file": (str,),
+    "files": (list,),
+    "command": (str, list),
+}
+
+
+def value_problem(declared: Parameter, value: Any) -> str:
+    """Say what is wrong with a value, or nothing."""
+    wrong_bool = isinstance(value, bool) and declared.type != "bool"
+    if wrong_bool or not isinstance(value, _TYPES[declared.type]):
+        return f"{value!r} is not of type {declared.type}"
+    if isinstance(value, list) and not all(isinstance(word, str) for word in value):
+        return f"{value!r} is not a list of texts"
+    if declared.choices is not None and value not in declared.choices:
+        return f"{value!r} is not one of {', '.join(map(str, declared.choices))}"
+    if isinstance(value, int | float):
+        if declared.minimum is not None and value < declared.minimum:
+            return f"{value} is less than {declared.minimum}"
+        if declared.maximum is not None and value > declared.maximum:
+            return f"{value} is more than {declared.maximum}"
+    return ""
+
+
+def _normal(declared: Parameter, value: Any) -> Any:
+    if declared.type == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if declared.type == "command" and isinstance(value, str):
+        return shlex.split(value)
+    return value
+
+
+def group_size(step: Step, parameters: Mapping[str, Any]) -> int:
+    """How many absolute subbands a group of this step spans."""
+    assert isinstance(step.split, Group)
+    size = step.split.group
+    return int(parameters[size]) if isinstance(size, str) else size

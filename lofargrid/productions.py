@@ -1,0 +1,206 @@
+"""Enter productions, renew them, and hand them to the operator's verbs."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from lofargrid import recipes, splitting
+from lofargrid.errors import Fault, InputError
+from lofargrid.frequency import AbsoluteSubband, absolute_subband
+from lofargrid.model import Job, PlannedJob, Subband
+from lofargrid.names import job_name
+from lofargrid.recipes import Recipe
+from lofargrid.replanning import replan
+from lofargrid.splitting import Beam, beams
+from lofargrid.states import FINAL, JobState, Reason
+from lofargrid.tracker import Tracker
+from lofargrid.tracker.records import Expansion, ProductionRecord
+
+CONSEQUENCES = (Reason.NEED_FAILED, Reason.TOO_FEW_INPUTS, Reason.GAP)
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What entering a production changed. ``live`` are attempts of superseded jobs, to be cancelled."""
+
+    production_id: int
+    made: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    retried: tuple[str, ...] = ()
+
+
+def recipe_of(tracker: Tracker, production: ProductionRecord) -> Recipe:
+    """The frozen recipe of a production."""
+    return recipes.from_json(tracker.recipe(production.id), tracker.subbands(production.id))
+
+
+def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> Entered:
+    """Enter a production; the same recipe again changes nothing.
+
+    Parameters
+    ----------
+    tracker
+        The tracker.
+    recipe
+        What to make.
+    now
+        The time, ISO 8601 UTC.
+    again
+        Make a new generation of what a changed recipe affects, and try again what failed.
+
+    Raises
+    ------
+    InputError
+        The production stands with another recipe and ``again`` is not given; the differences are told.
+    """
+    with tracker.transaction():
+        standing = tracker.production(recipe.production)
+        if standing is None:
+            production_id = tracker.add_production(recipe.production, recipe.hash, recipes.to_json(recipe), now)
+            tracker.event(now, production_id, text="entered")
+        elif standing.recipe_hash != recipe.hash and not again:
+            raise _refusal(tracker.recipe(standing.id), recipe)
+        elif not again:
+            return Entered(standing.id, kept=tuple(tracker.current(standing.id)))
+        else:
+            production_id = standing.id
+            tracker.renew_production(production_id, recipe.hash, recipes.to_json(recipe))
+            tracker.event(now, production_id, text=f"generation {standing.generation + 1}")
+        tracker.set_subbands(production_id, recipe.subbands)
+        entered = refresh(tracker, production_id, recipe, now)
+        retried = retry_failed(tracker, tracker.jobs(production_id, [JobState.FAILED]), now) if again else ()
+        return replace(entered, retried=retried)
+
+
+def _refusal(standing: str, recipe: Recipe) -> InputError:
+    lines = recipes.differences(standing, recipe)
+    remedy = "`run --replan` redoes what depends on it; or choose another production name"
+    what = f"the production {recipe.production} stands already with another recipe:\n    " + "\n    ".join(lines[:20])
+    more = f"\n    and {len(lines) - 20} more" if len(lines) > 20 else ""
+    return InputError(Fault(f"{what}{more}\n", remedy))
+
+
+def plan(
+    recipe: Recipe, known: dict[str, dict[str, AbsoluteSubband]], undecided: Collection[tuple[str, Beam]] = ()
+) -> list[PlannedJob]:
+    """All jobs that can be known now, needed ones before those that need them.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    known
+        For each role the measured places of its subbands.
+    undecided
+        Grouped steps over SAPs for which it is too early.
+    """
+    steps = recipe.split_steps()
+    jobs = splitting.split(steps, recipe.subbands)
+    for one in steps:
+        if not one.step.grouped:
+            continue
+        for beam, members in beams(recipe.subbands).items():
+            if beam[0] == one.step.over and (one.name, beam) not in undecided:
+                placed = splitting.places(members, known.get(beam[0], {}))
+                pairs = [(subband, placed[subband.key]) for subband in members if subband.key in placed]
+                groups = splitting.expand(steps, one.name, pairs, recipe.subbands)
+                jobs = [_with_groups(job, one.name, beam, groups) for job in jobs] + groups
+    order = {one.name: index for index, one in enumerate(steps)}
+    return sorted(jobs, key=lambda job: order[job.step])
+
+
+def _with_groups(job: PlannedJob, step: str, beam: Beam, groups: list[PlannedJob]) -> PlannedJob:
+    same = job.role == beam[0] and job.sap == beam[2] and job.key.startswith(f"{beam[1]}-")
+    if not same or step not in job.expansion:
+        return job
+    return replace(
+        job,
+        needs=(*job.needs, *(group.name for group in groups)),
+        expansion=tuple(one for one in job.expansion if one != step),
+    )
+
+
+def refresh(tracker: Tracker, production_id: int, recipe: Recipe, now: str, redo: Collection[str] = ()) -> Entered:
+    """Bring the tracker's jobs to the plan: enter what is new, supersede what changed, keep the rest."""
+    known = {role: _known(tracker, production_id, role, recipe) for role in recipe.pipeline.roles}
+    current = tracker.current(production_id)
+    pending = _undecided(tracker, production_id, recipe, known)
+    planned = plan(recipe, known, {(one.step, one.beam) for one in pending})
+    difference = replan(planned, current, redo)
+    generation = tracker.production_by_id(production_id).generation
+    live = tracker.adopt(production_id, generation, difference, now)
+    for one in pending:
+        tracker.add_expansion(one)
+    made = tuple(job.name for job in difference.make)
+    return Entered(production_id, made, difference.keep, tuple(live))
+
+
+def _known(tracker: Tracker, production_id: int, role: str, recipe: Recipe) -> dict[str, AbsoluteSubband]:
+    listed = {
+        one.key: absolute_subband(one.frequency_hz)
+        for one in recipe.subbands
+        if one.role == role and one.frequency_hz is not None
+    }
+    return listed | tracker.places(production_id, role)
+
+
+def _undecided(
+    tracker: Tracker,
+    production_id: int,
+    recipe: Recipe,
+    known: dict[str, dict[str, AbsoluteSubband]],
+) -> list[Expansion]:
+    """The grouped steps that must wait: a subband may still tell its frequency."""
+    found = []
+    for name, step in recipe.steps.items():
+        for beam, members in beams(recipe.subbands).items():
+            if not step.grouped or beam[0] != step.over:
+                continue
+            expansion = Expansion(production_id, name, beam)
+            silent = [one for one in members if one.key not in known[beam[0]] and one.reason is None]
+            if silent and _may_tell(tracker, production_id, recipe, silent):
+                found.append(expansion)
+    return found
+
+
+def _may_tell(tracker: Tracker, production_id: int, recipe: Recipe, members: list[Subband]) -> bool:
+    """Whether a job over one of these subbands is unfinished, or is not entered yet."""
+    makers = [name for name, step in recipe.steps.items() if step.split == "subband" and step.over == members[0].role]
+    jobs = (tracker.job(production_id, job_name(one.key, name)) for one in members for name in makers)
+    return any(job is None or job.state not in FINAL for job in jobs)
+
+
+def retry_failed(tracker: Tracker, jobs: list[Job], now: str) -> tuple[str, ...]:
+    """Bring failed or cancelled jobs back, and those that failed only because of them.
+
+    Returns
+    -------
+    names
+        The jobs that wait again.
+    """
+    names: list[str] = []
+    waiting = list(jobs)
+    while waiting:
+        job = tracker.job_by_id(waiting.pop().id)
+        if job.state not in (JobState.FAILED, JobState.CANCELLED):
+            continue
+        tracker.reset(job, now)
+        names.append(job.name)
+        waiting += [
+            one for one in tracker.dependents(job.id) if one.state is JobState.FAILED and one.reason in CONSEQUENCES
+        ]
+    return tuple(sorted(names))
+
+
+def redo_stale(tracker: Tracker, production: ProductionRecord, now: str) -> Entered:
+    """Build the next generation of the merges that a late success made stale, and of what needs them."""
+    recipe = recipe_of(tracker, production)
+    redo: set[str] = set()
+    waiting = [job for job in tracker.jobs(production.id) if job.stale]
+    while waiting:
+        job = waiting.pop()
+        if job.name not in redo:
+            redo.add(job.name)
+            waiting += tracker.dependents(job.id)
+    with tracker.transaction():
+        return refresh(tracker, production.id, recipe, now, redo)

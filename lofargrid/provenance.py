@@ -1,0 +1,100 @@
+"""Provenance: beside every product a JSON that tells what it is made of, and is enough to make it again."""
+
+import json
+from typing import Any
+
+from lofargrid import __version__
+from lofargrid.model import Job, StoredOutput, Subband
+from lofargrid.recipes import Recipe
+from lofargrid.states import JobState
+from lofargrid.tracker import Tracker
+
+NOT_VERIFIED = "not verified at source"
+
+
+def provenance(tracker: Tracker, recipe: Recipe, job: Job, product: StoredOutput) -> bytes:
+    """Tell where a product comes from, as JSON."""
+    ancestors = _ancestors(tracker, job)
+    used = {(one.role, key) for one in ancestors for key in one.subbands if one.state is JobState.SUCCEEDED}
+    inputs = [one for one in recipe.subbands if (one.role, one.key) in used and one.reason is None]
+    document = {
+        "product": product.filename,
+        "size_bytes": product.size_bytes,
+        "adler32": product.adler32,
+        "production": recipe.production,
+        "pipeline": {"name": recipe.pipeline.pipeline, "version": recipe.pipeline.version},
+        "recipe_hash": recipe.hash,
+        "recipe": recipe.content(),
+        "lofargrid": __version__,
+        "generation": job.generation,
+        "missing_subbands": _missing(tracker, recipe, [job, *ancestors]),
+        "inputs": [_input(tracker, ancestors, one) for one in inputs],
+        "jobs": [_job(tracker, one) for one in [*ancestors, job]],
+    }
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _ancestors(tracker: Tracker, job: Job) -> list[Job]:
+    """All jobs that a job rests on, the first made first."""
+    found: dict[int, Job] = {}
+    waiting = [job]
+    while waiting:
+        for need in tracker.needs(waiting.pop().id):
+            if need.id not in found:
+                found[need.id] = need
+                waiting.append(need)
+    return [found[number] for number in sorted(found)]
+
+
+def _missing(tracker: Tracker, recipe: Recipe, jobs: list[Job]) -> dict[str, str]:
+    """Each subband that the product lacks, with the cause."""
+    lacks = sorted({key for one in jobs for key in tracker.lacks(one.id)})
+    causes = {one.key: one.problem for one in recipe.subbands if one.reason}
+    for one in jobs:
+        if one.state is JobState.FAILED and len(one.subbands) == 1:
+            causes.setdefault(one.subbands[0], f"{one.name}: {one.reason}: {one.detail}")
+    return {key: causes.get(key, "its job did not succeed") for key in lacks}
+
+
+def _input(tracker: Tracker, jobs: list[Job], subband: Subband) -> dict[str, Any]:
+    """A raw input, with the checksum that was promised or else the one that was read."""
+    read = ""
+    for job in jobs:
+        if subband.key in job.subbands and job.role == subband.role and job.attempt and not read:
+            read = _checksum_read(tracker, job, subband.url)
+    return {
+        "role": subband.role,
+        "subband": subband.key,
+        "url": subband.url,
+        "adler32": subband.adler32 or read,
+        "verified": "at source" if subband.adler32 else NOT_VERIFIED,
+    }
+
+
+def _checksum_read(tracker: Tracker, job: Job, url: str) -> str:
+    for transfer in _report(tracker, job).get("transfers", []):
+        if transfer["url"] == url:
+            return str(transfer["adler32"])
+    return ""
+
+
+def _report(tracker: Tracker, job: Job) -> dict[str, Any]:
+    record = tracker.attempt(job.attempt) if job.attempt else None
+    return dict(json.loads(record.report)) if record and record.report else {}
+
+
+def _job(tracker: Tracker, job: Job) -> dict[str, Any]:
+    report = _report(tracker, job)
+    return {
+        "name": job.name,
+        "generation": job.generation,
+        "state": job.state,
+        "reason": job.reason,
+        "attempt": job.attempt,
+        "attempts": len(tracker.attempts(job.id)),
+        "site": "local" if not report else report.get("node", {}).get("site", "local"),
+        "host": report.get("node", {}).get("host", ""),
+        "software": report.get("software", {}),
+        "started": report.get("started"),
+        "ended": report.get("ended"),
+    }

@@ -1,0 +1,301 @@
+"""A recipe: pipeline, parameters, software and inputs frozen with a hash, so that a run can be repeated."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lofargrid.config import ProductionDocument
+from lofargrid.errors import Fault, InputError
+from lofargrid.inputs import Line, inline_list, read_list, read_subbands
+from lofargrid.model import Subband
+from lofargrid.names import file_url, is_url
+from lofargrid.pipelines import (
+    Pipeline,
+    Step,
+    UserCommand,
+    group_size,
+    parameter_values,
+    parameters_used,
+    read_pipeline,
+)
+from lofargrid.splitting import SplitStep, digest
+
+PARAMETERS_FOLDER = "parameters"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what a production makes.
+
+    ``parameters`` hold for file parameters the path inside the job's folder; ``files`` maps such paths to
+    where the user's file lies now. ``digests`` has the SHA-256 of each file of the sandbox and of ``files``.
+    """
+
+    production: str
+    pipeline: Pipeline
+    parameters: Mapping[str, Any]
+    subbands: tuple[Subband, ...]
+    output: str
+    software: str
+    backend: str
+    gaps: str
+    minimum_subbands: float
+    keep_intermediates: bool
+    digests: Mapping[str, str]
+    files: Mapping[str, str]
+    templates: Mapping[str, str]
+
+    @property
+    def hash(self) -> str:
+        """Equal for two recipes that make the same."""
+        return digest(self.content())
+
+    def content(self) -> dict[str, Any]:
+        """What the hash is taken over, as values that JSON can hold."""
+        return {
+            "production": self.production,
+            "pipeline": self.pipeline.model_dump(mode="json", by_alias=True),
+            "parameters": dict(self.parameters),
+            "inputs": {
+                f"{one.role} {one.key}": [one.url, one.size_bytes, one.adler32, one.frequency_hz]
+                for one in self.subbands
+            },
+            "output": self.output,
+            "software": self.software,
+            "backend": self.backend,
+            "policy": {
+                "gaps": self.gaps,
+                "minimum_subbands": self.minimum_subbands,
+                "keep_intermediates": self.keep_intermediates,
+            },
+            "digests": dict(self.digests),
+        }
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """The steps that these parameters select."""
+        return self.pipeline.active(self.parameters)
+
+    def split_steps(self) -> list[SplitStep]:
+        """The steps as splitting needs them."""
+        return [
+            SplitStep(name, step, self._content_of(step), group_size(step, self.parameters) if step.grouped else 0)
+            for name, step in self.steps.items()
+        ]
+
+    def _content_of(self, step: Step) -> str:
+        """A hash of all that a step's result depends on but its inputs: what it costs and tells is left out."""
+        definition = step.model_dump(
+            mode="json", by_alias=True, exclude={"description", "resources", "retry", "minimum", "when"}
+        )
+        used = {name: self.parameters[name] for name in parameters_used(step, self.templates, self.pipeline.parameters)}
+        words = [*step.words(), *step.files.values()]
+        files = {
+            name: value
+            for name, value in self.digests.items()
+            if name in step.files.values() or _mentions(words, name) or name.startswith(_folders(used, step))
+        }
+        return digest(definition, used, files, self.software, self.gaps if step.merges else "")
+
+
+def _mentions(words: Sequence[str], name: str) -> bool:
+    return any(f"sandbox/{name}" in word for word in words)
+
+
+def _folders(used: Mapping[str, Any], step: Step) -> tuple[str, ...]:
+    """The folders of the file parameters that a step uses."""
+    names = set(used)
+    for command in step.commands:
+        if isinstance(command, UserCommand):
+            names.add(command.files.rpartition("/")[2] or PARAMETERS_FOLDER)
+    return tuple(f"{PARAMETERS_FOLDER}/{name}/" for name in sorted(names))
+
+
+def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path, common: Path) -> Recipe:
+    """Freeze a production.
+
+    Parameters
+    ----------
+    document
+        What production.yaml says.
+    file
+        production.yaml itself; relative paths start from its folder.
+    pipeline_folder, common
+        Folders of the pipeline and of the scripts that all pipelines share.
+
+    Raises
+    ------
+    InputError
+        Anything that does not fit, all at once as far as it can be known.
+    """
+    pipeline = read_pipeline(pipeline_folder)
+    faults: list[Fault] = []
+    parameters: dict[str, Any] = {}
+    files: dict[str, str] = {}
+    subbands: list[Subband] = []
+    try:
+        values = parameter_values(pipeline, document.parameters, str(file))
+        parameters, files = _ship_files(pipeline, values, file)
+    except InputError as error:
+        faults += error.faults
+    try:
+        subbands = _read_inputs(document, file, pipeline)
+    except InputError as error:
+        faults += error.faults
+    if faults:
+        raise InputError(*faults)
+    shipped = dict(_sandbox_files(pipeline_folder, common)) | files
+    output = document.output if is_url(document.output) else file_url(str((file.parent / document.output).resolve()))
+    return Recipe(
+        production=document.production,
+        pipeline=pipeline,
+        parameters=parameters,
+        subbands=tuple(subbands),
+        output=output.rstrip("/"),
+        software=document.software,
+        backend=document.backend,
+        gaps=document.policy.gaps,
+        minimum_subbands=document.policy.minimum_subbands,
+        keep_intermediates=document.policy.keep_intermediates,
+        digests={name: _sha256(Path(path)) for name, path in sorted(shipped.items())},
+        files=shipped,
+        templates=_templates(pipeline, pipeline_folder),
+    )
+
+
+def _templates(pipeline: Pipeline, folder: Path) -> dict[str, str]:
+    names = {name for step in pipeline.steps.values() for name in step.files.values()}
+    return {name: (folder / name).read_text(encoding="utf-8") for name in sorted(names)}
+
+
+def _sandbox_files(folder: Path, common: Path) -> Iterator[tuple[str, str]]:
+    for root, prefix in ((folder, ""), (common, "common/")):
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield prefix + path.relative_to(root).as_posix(), str(path)
+
+
+def _ship_files(pipeline: Pipeline, values: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    parameters = dict(values)
+    files: dict[str, str] = {}
+    faults: list[Fault] = []
+    for name, declared in pipeline.parameters.items():
+        if declared.type not in ("file", "files") or not values[name]:
+            continue
+        given = [values[name]] if declared.type == "file" else values[name]
+        shipped = []
+        for entry in given:
+            path = (file.parent / entry).resolve()
+            if not path.is_file():
+                remedy = f"Relative paths start from {file.parent.resolve()}"
+                faults.append(Fault(f"there is no file {entry!r}", remedy, str(file), None, f"parameters.{name}"))
+                continue
+            inside = f"{PARAMETERS_FOLDER}/{name}/{path.name}"
+            files[inside] = str(path)
+            shipped.append(f"sandbox/{inside}")
+        parameters[name] = (shipped[:1] or [""])[0] if declared.type == "file" else shipped
+    if faults:
+        raise InputError(*faults)
+    return parameters, files
+
+
+def _read_inputs(document: ProductionDocument, file: Path, pipeline: Pipeline) -> list[Subband]:
+    faults = [
+        Fault(
+            "the pipeline has no such role",
+            f"It has {', '.join(pipeline.roles)}",
+            str(file),
+            None,
+            f"inputs.{role}",
+        )
+        for role in document.inputs
+        if role not in pipeline.roles
+    ]
+    faults += [
+        Fault("this input is missing", f"It is {described.description}", str(file), None, f"inputs.{role}")
+        for role, described in pipeline.roles.items()
+        if role not in document.inputs
+    ]
+    subbands: list[Subband] = []
+    for role, given in document.inputs.items():
+        if role not in pipeline.roles:
+            continue
+        try:
+            lines, folders = _lines(role, given, file)
+            subbands += read_subbands(role, lines, folders, pipeline.roles[role].many)
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(*faults)
+    return subbands
+
+
+def _lines(role: str, given: str | list[str], file: Path) -> tuple[list[Line], list[Path]]:
+    folder = file.parent.resolve()
+    if isinstance(given, list):
+        return inline_list(f"{file}: inputs.{role}", given), [folder]
+    path = folder / given
+    return read_list(path), [folder, path.parent]
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(Fault(f"cannot be read: {error.strerror}", "", str(path))) from None
+
+
+def to_json(recipe: Recipe) -> str:
+    """The recipe as the tracker keeps it; subbands have a table of their own."""
+    fields = {
+        "production": recipe.production,
+        "pipeline": recipe.pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "parameters": dict(recipe.parameters),
+        "output": recipe.output,
+        "software": recipe.software,
+        "backend": recipe.backend,
+        "gaps": recipe.gaps,
+        "minimum_subbands": recipe.minimum_subbands,
+        "keep_intermediates": recipe.keep_intermediates,
+        "digests": dict(recipe.digests),
+        "files": dict(recipe.files),
+        "templates": dict(recipe.templates),
+        "content": recipe.content(),
+    }
+    return json.dumps(fields)
+
+
+def from_json(text: str, subbands: Sequence[Subband]) -> Recipe:
+    """The recipe from the tracker."""
+    fields = json.loads(text)
+    fields.pop("content")
+    pipeline = Pipeline.model_validate_json(json.dumps(fields.pop("pipeline")))
+    return Recipe(pipeline=pipeline, subbands=tuple(subbands), **fields)
+
+
+def differences(old: str, new: Recipe) -> list[str]:
+    """What differs between a frozen recipe (its JSON) and a new one, a line each."""
+    before = dict(_flat("", json.loads(old)["content"]))
+    after = dict(_flat("", json.loads(json.dumps(new.content(), default=str))))
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        if before.get(key) != after.get(key):
+            lines.append(f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}")
+    return lines
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), one)
+    else:
+        yield prefix, value
+
+
+def _shown(value: Any) -> str:
+    text = "absent" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,91 @@
+"""Software releases: from cvmfs/software.yaml to what a payload finds on its node."""
+
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lofargrid.commands import run
+from lofargrid.documents import Document, read_document
+from lofargrid.errors import Fault, InputError
+
+
+class Values(Document):
+    """Places inside a release that templates use; empty where the tools find them by themselves."""
+
+    aoflagger_strategy: str = ""
+
+
+class Release(Document):
+    """One release, as cvmfs/software.yaml describes it."""
+
+    description: str
+    path: list[str] = []
+    aliases: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    files: dict[str, str] = {}
+    values: Values = Values()
+    versions: dict[str, list[str]] = {}
+
+
+class SoftwareDocument(Document):
+    """cvmfs/software.yaml."""
+
+    releases: dict[str, Release]
+
+
+@dataclass(frozen=True)
+class Software:
+    """A release made concrete for this machine: folders for PATH, variables, files, other names, versions."""
+
+    release: str
+    path: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+    values: Values
+    aliases: Mapping[str, str]
+    versions: Mapping[str, tuple[str, ...]]
+
+    def find(self, command: str, inherited: str) -> str | None:
+        """The program that a payload would start for ``command``, or None."""
+        search = ":".join([*self.path, inherited])
+        return shutil.which(command, path=search) or shutil.which(self.aliases.get(command, command), path=search)
+
+
+def read_software(path: Path, release: str) -> Software:
+    """Find a release.
+
+    Raises
+    ------
+    InputError
+        There is no such release, or the file does not fit.
+    """
+    releases = read_document(path, SoftwareDocument).releases
+    if release not in releases:
+        remedy = f"There are {', '.join(releases)}"
+        raise InputError(Fault(f"there is no software release {release!r}", remedy, field="software"))
+    found = releases[release]
+    places = {"environment": sys.prefix, "site_packages": sysconfig.get_path("purelib")}
+    return Software(
+        release=release,
+        path=tuple(folder.format(**places) for folder in found.path),
+        environment={name: value.format(**places) for name, value in found.environment.items()},
+        files={name: value.format(**places) for name, value in found.files.items()},
+        values=Values(aoflagger_strategy=found.values.aoflagger_strategy.format(**places)),
+        aliases=found.aliases,
+        versions={name: tuple(words) for name, words in found.versions.items()},
+    )
+
+
+def tool_versions(software: Software, inherited: str) -> dict[str, str]:
+    """Ask each tool of a release for its version; one that is not there is left out."""
+    found = {"release": software.release, "python": sys.version.split()[0]}
+    for name, words in software.versions.items():
+        program = software.find(words[0], inherited)
+        if program:
+            result = run([program, *words[1:]], environment={**software.environment, "PATH": inherited}, timeout_s=30)
+            lines = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+            found[name] = lines[0] if lines else f"exit code {result.exit_code}"
+    return found

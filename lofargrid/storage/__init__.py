@@ -1,0 +1,1 @@
+"""Where files lie: the port and its implementations."""

@@ -1,0 +1,102 @@
+"""Storage on this machine's disks: ``file://``."""
+
+import contextlib
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+from lofargrid.errors import BackendError
+from lofargrid.names import file_url, path_of
+from lofargrid.storage.base import Stat
+
+_CHUNK_BYTES = 1 << 20
+
+
+class LocalStorage:
+    """Files on mounted disks. A copy within one disk is a hard link: no bytes move."""
+
+    def stat(self, url: str) -> Stat | None:
+        """See `Storage.stat`."""
+        try:
+            return Stat(url, Path(path_of(url)).stat().st_size)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failed("look at", url, error) from None
+
+    def list(self, folder: str) -> list[str]:
+        """See `Storage.list`."""
+        try:
+            return sorted(file_url(entry.path) for entry in os.scandir(path_of(folder)) if entry.is_file())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failed("list", folder, error) from None
+
+    def copy(self, source: str, target: str, adler32: str) -> None:
+        """See `Storage.copy`."""
+        place = Path(path_of(target))
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part = _part(place)
+            _link_or_copy(Path(path_of(source)), part)
+            found = checksum(part)
+            if found != adler32:
+                part.unlink()
+                raise BackendError(f"{path_of(source)}: adler32 {found} where {adler32} was stored; not copied")
+            part.replace(place)
+        except OSError as error:
+            raise _failed("copy to", target, error) from None
+
+    def write(self, target: str, content: bytes) -> None:
+        """See `Storage.write`."""
+        place = Path(path_of(target))
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part = _part(place)
+            part.write_bytes(content)
+            part.replace(place)
+        except OSError as error:
+            raise _failed("write", target, error) from None
+
+    def delete(self, url: str) -> None:
+        """See `Storage.delete`."""
+        try:
+            Path(path_of(url)).unlink(missing_ok=True)
+        except OSError as error:
+            raise _failed("delete", url, error) from None
+
+    def remove_folder(self, folder: str) -> None:
+        """See `Storage.remove_folder`."""
+        with contextlib.suppress(OSError):
+            Path(path_of(folder)).rmdir()
+
+
+def checksum(path: Path) -> str:
+    """The adler32 of a file, 8 hexadecimal digits."""
+    value = 1
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            value = zlib.adler32(chunk, value)
+    return f"{value:08x}"
+
+
+def _part(place: Path) -> Path:
+    """Where a file is made before it gets its name: always the same, so that a repetition clears up a crash."""
+    part = place.with_name(f".{place.name}.part")
+    part.unlink(missing_ok=True)
+    return part
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _failed(verb: str, url: str, error: OSError) -> BackendError:
+    return BackendError(f"cannot {verb} {path_of(url)}: {error.strerror or error}")

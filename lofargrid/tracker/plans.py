@@ -1,0 +1,140 @@
+"""Plans: what is planned becomes jobs; grouped steps whose jobs are still to come."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lofargrid.replanning import CurrentJob, Replan
+from lofargrid.splitting import Beam
+from lofargrid.states import FINAL, JobState, Reason
+from lofargrid.tracker.jobs import Jobs
+from lofargrid.tracker.records import Expansion
+from lofargrid.tracker.store import marks
+
+_FINAL = tuple(FINAL)
+
+
+class Plans(Jobs):
+    """The tables expansions and awaited, and whole generations of jobs."""
+
+    def current(self, production_id: int, steps: Sequence[str] = (), beam: Beam | None = None) -> dict[str, CurrentJob]:
+        """The jobs of the standing generation by name, of all steps or of some over one SAP."""
+        where, values = "", list[Any]()
+        if beam:
+            where = f" AND step IN ({marks(steps)}) AND role = ? AND sap = ? AND key LIKE ?"
+            values = [*steps, beam[0], beam[2], f"{beam[1]}-%"]
+        rows = self.rows(
+            "SELECT name, signature, state, NOT EXISTS (SELECT 1 FROM files f WHERE f.attempt = jobs.attempt"
+            " AND f.state <> 'made' AND f.published = '') AS usable"
+            f" FROM jobs WHERE production_id = ? AND current{where} ORDER BY id",
+            production_id, *values,
+        )  # fmt: skip
+        return {
+            row["name"]: CurrentJob(row["name"], row["signature"], JobState(row["state"]), bool(row["usable"]))
+            for row in rows
+        }
+
+    def adopt(self, production_id: int, generation: int, plan: Replan, now: str) -> list[str]:
+        """Make the difference real: supersede what drops, enter what is new.
+
+        Returns
+        -------
+        attempts
+            Ids of attempts of superseded jobs that a backend may still have.
+        """
+        live = self._supersede(production_id, plan.drop, now)
+        ids = self._ids(production_id)
+        first = int(self.value("SELECT coalesce(max(id), 0) + 1 FROM jobs"))
+        ids |= {job.name: first + index for index, job in enumerate(plan.make)}
+        final = self._final_among(production_id)
+        final |= {job.name for job in plan.make if job.reason}
+        self.write_many(
+            "INSERT INTO jobs (id, production_id, name, step, role, sap, key, generation, signature, state, reason,"
+            " detail, unmet, subbands, slots, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (ids[job.name], production_id, job.name, job.step, job.role, job.sap, job.key, generation,
+                 job.signature, JobState.FAILED if job.reason else JobState.WAITING, job.reason, job.detail,
+                 len(job.expansion) + sum(need not in final for need in job.needs),
+                 None if job.subbands == (job.key,) else json.dumps(job.subbands),
+                 json.dumps([asdict(slot) for slot in job.slots]) if job.slots else None, now)
+                for job in plan.make
+            ),
+        )  # fmt: skip
+        self.write_many(
+            "INSERT INTO needs VALUES (?, ?)",
+            ((ids[job.name], ids[need]) for job in plan.make for need in job.needs if need in ids),
+        )
+        self.write_many(
+            "INSERT INTO awaited VALUES (?, ?)",
+            ((ids[job.name], step) for job in plan.make for step in job.expansion),
+        )
+        return live
+
+    def _ids(self, production_id: int) -> dict[str, int]:
+        rows = self.rows("SELECT name, id FROM jobs WHERE production_id = ? AND current", production_id)
+        return {row["name"]: row["id"] for row in rows}
+
+    def _final_among(self, production_id: int) -> set[str]:
+        sql = f"SELECT name FROM jobs WHERE production_id = ? AND current AND state IN ({marks(_FINAL)})"
+        return {row["name"] for row in self.rows(sql, production_id, *_FINAL)}
+
+    def _supersede(self, production_id: int, names: Iterable[str], now: str) -> list[str]:
+        live = []
+        for name in names:
+            job = self.job(production_id, name)
+            if job is None:
+                continue
+            if job.attempt and job.state in (JobState.SUBMITTED, JobState.RUNNING):
+                live.append(job.attempt)
+            if job.state not in FINAL:
+                self.move(job, JobState.CANCELLED, now, Reason.CANCELLED, "superseded by a new generation")
+            self.write("UPDATE jobs SET current = 0 WHERE id = ?", job.id)
+        return live
+
+    def add_expansion(self, expansion: Expansion) -> None:
+        """Note that a grouped step over one SAP is to be expanded; noting it twice is noting it once."""
+        role, observation, sap = expansion.beam
+        self.write(
+            "INSERT OR IGNORE INTO expansions VALUES (?, ?, ?, ?, ?)",
+            expansion.production_id, expansion.step, role, observation, sap,
+        )  # fmt: skip
+
+    def expansions(self) -> list[Expansion]:
+        """The expansions still to be done."""
+        return [
+            Expansion(row["production_id"], row["step"], (row["role"], row["observation"], row["sap"]))
+            for row in self.rows("SELECT * FROM expansions ORDER BY production_id, step")
+        ]
+
+    def undecided(self, expansion: Expansion) -> int:
+        """How many subbands of the SAP may still tell their frequency: not measured, and a job unfinished."""
+        role, observation, sap = expansion.beam
+        return int(
+            self.value(
+                "SELECT count(*) FROM subbands s WHERE s.production_id = ? AND s.role = ? AND s.observation = ?"
+                " AND s.sap = ? AND s.place IS NULL AND EXISTS (SELECT 1 FROM jobs j WHERE j.current"
+                " AND j.production_id = s.production_id AND j.key = s.key AND j.role = s.role"
+                f" AND j.state NOT IN ({marks(_FINAL)}))",
+                expansion.production_id, role, observation, sap, *_FINAL,
+            )
+        )  # fmt: skip
+
+    def expanded(self, expansion: Expansion, now: str) -> None:
+        """Close an expansion: jobs that awaited it now need the step's jobs of that SAP."""
+        role, observation, sap = expansion.beam
+        scope = (expansion.production_id, role, sap, f"{observation}-%")
+        jobs = "SELECT id, state FROM jobs WHERE current AND production_id = ? AND role = ? AND sap = ? AND key LIKE ?"
+        makers = self.rows(jobs + " AND step = ?", *scope, expansion.step)
+        open_makers = sum(row["state"] not in _FINAL for row in makers)
+        awaiting = self.rows(jobs + " AND id IN (SELECT job_id FROM awaited WHERE step = ?)", *scope, expansion.step)
+        for row in awaiting:
+            self.write_many("INSERT OR IGNORE INTO needs VALUES (?, ?)", [(row["id"], one["id"]) for one in makers])
+            self.write("UPDATE jobs SET unmet = unmet - 1 + ? WHERE id = ?", open_makers, row["id"])
+            self.write("DELETE FROM awaited WHERE job_id = ? AND step = ?", row["id"], expansion.step)
+        self.write(
+            "DELETE FROM expansions WHERE production_id = ? AND step = ? AND observation = ? AND sap = ?",
+            expansion.production_id, expansion.step, observation, sap,
+        )  # fmt: skip
+        text = f"{expansion.step} of {observation} SAP{sap:03d}: {len(makers)} groups"
+        self.event(now, expansion.production_id, text=text)

@@ -1,0 +1,119 @@
+"""Rows of the tracker as values."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from lofargrid.model import Job, Slot, StoredOutput, Subband
+from lofargrid.splitting import Beam
+from lofargrid.states import JobState, Phase, Reason
+
+
+@dataclass(frozen=True)
+class ProductionRecord:
+    """A production as the tracker holds it; its recipe is asked for by itself, as it is long."""
+
+    id: int
+    name: str
+    generation: int
+    recipe_hash: str
+    paused: bool
+    created: str
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A grouped step over one SAP whose jobs are still to be made."""
+
+    production_id: int
+    step: str
+    beam: Beam
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One try at a job. Times are ISO 8601 UTC; ``report`` is what the runner wrote, as JSON."""
+
+    id: str
+    job_id: int
+    number: int
+    phase: Phase
+    backend: str
+    site: str
+    node: str
+    batch_id: str
+    intended: str
+    started: str | None
+    ended: str | None
+    reason: Reason | None
+    detail: str
+    report: str | None
+
+
+def production(row: sqlite3.Row) -> ProductionRecord:
+    """A row of productions."""
+    return ProductionRecord(**{**dict(row), "paused": bool(row["paused"])})
+
+
+def subband(row: sqlite3.Row) -> Subband:
+    """A row of subbands."""
+    return Subband(
+        role=row["role"],
+        observation=row["observation"],
+        sap=row["sap"],
+        number=row["number"],
+        url=row["url"],
+        source=row["source"],
+        line=row["line"],
+        size_bytes=row["size_bytes"],
+        adler32=row["adler32"],
+        frequency_hz=row["listed_frequency_hz"],
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        problem=row["problem"],
+    )
+
+
+def job(row: sqlite3.Row) -> Job:
+    """A row of jobs, with the production's name."""
+    return Job(
+        id=row["id"],
+        production=row["production"],
+        name=row["name"],
+        step=row["step"],
+        role=row["role"],
+        sap=row["sap"],
+        key=row["key"],
+        generation=row["generation"],
+        signature=row["signature"],
+        state=JobState(row["state"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        detail=row["detail"],
+        tries=row["tries"],
+        unmet=row["unmet"],
+        stale=bool(row["stale"]),
+        subbands=tuple(json.loads(row["subbands"])) if row["subbands"] else (row["key"],),
+        slots=tuple(Slot(**slot) for slot in json.loads(row["slots"] or "[]")),
+        attempt=row["attempt"],
+        updated=row["updated"],
+    )
+
+
+def attempt(row: sqlite3.Row) -> AttemptRecord:
+    """A row of attempts."""
+    reason = Reason(row["reason"]) if row["reason"] else None
+    return AttemptRecord(**{**dict(row), "phase": Phase(row["phase"]), "reason": reason})
+
+
+def file(row: sqlite3.Row) -> StoredOutput:
+    """A row of files."""
+    return StoredOutput(
+        job_id=row["job_id"],
+        attempt=row["attempt"],
+        name=row["name"],
+        filename=row["filename"],
+        url=row["url"],
+        size_bytes=row["size_bytes"],
+        adler32=row["adler32"],
+        state=row["state"],
+        published=row["published"],
+    )

@@ -1,0 +1,74 @@
+"""The open file: transactions, rows, and the history that every change writes."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lofargrid.states import JobState, Reason
+
+
+class Store:
+    """An open sqlite file. Times come as arguments: it has no clock."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        connection.row_factory = sqlite3.Row
+        self._connection = connection
+        self.path = path
+        self.id: str = self.value("SELECT value FROM meta WHERE key = 'tracker'")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all that is inside happen, or nothing; the write lock is taken at once."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """All rows of a query of this package."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def value(self, sql: str, *values: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self._connection.execute(sql, values).fetchone()
+        return row[0] if row else None
+
+    def write(self, sql: str, *values: Any) -> int:
+        """Run a statement of this package; tell how many rows it changed."""
+        return self._connection.execute(sql, values).rowcount
+
+    def write_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement of this package for each row."""
+        self._connection.executemany(sql, rows)
+
+    def event(
+        self, now: str, production_id: int, job_id: int | None = None, attempt: str | None = None,
+        old: JobState | None = None, new: JobState | None = None, reason: Reason | None = None, text: str = "",
+    ) -> None:  # fmt: skip
+        """Write a line of history."""
+        self.write(
+            "INSERT INTO events (at, production_id, job_id, attempt, old, new, reason, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            now, production_id, job_id, attempt, old, new, reason, text,
+        )  # fmt: skip
+
+    def events(self, job_id: int) -> list[sqlite3.Row]:
+        """The history of a job."""
+        return self.rows("SELECT * FROM events WHERE job_id = ? ORDER BY id", job_id)
+
+
+def marks(values: Sequence[Any]) -> str:
+    """As many question marks as there are values."""
+    return ", ".join("?" * len(values))

@@ -1,0 +1,10 @@
+"""The tracker, put together."""
+
+from lofargrid.tracker.attempts import Attempts
+from lofargrid.tracker.files import Files
+from lofargrid.tracker.plans import Plans
+from lofargrid.tracker.productions import Productions
+
+
+class Tracker(Productions, Plans, Attempts, Files):
+    """All tables of the tracker behind verbs. Writers run inside `transaction`; a move and its event are one."""

@@ -1,0 +1,301 @@
+"""The wire contract between the submit host and the runner: ``job.json`` in, ``report.json`` out.
+
+The only file of the runner that lofargrid imports. Standard library, Python >= 3.9, nothing else,
+so that both sides read and write the same names, once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+
+from .records import dataclass, field, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # pragma: no cover - typing costs the runner 4 ms of start-up, and only readers need it
+    from typing import Any, Union
+
+    Number = Union[int, float]
+    Value = Union[bool, int, float, str, "tuple[Any, ...]", None]
+else:
+    Any = Value = object
+    Number = float
+
+CONTRACT_VERSION = 1
+
+JOB_FILE = "job.json"
+REPORT_FILE = "report.json"
+LOG_FILE = "job.log"
+LOCK_FILE = "lock"
+
+
+class Reason(str, Enum):
+    """Why an attempt or a job is where it is. Reasons explain and select a retry rule; they never drive."""
+
+    NODE_UNFIT = "node-unfit"
+    SCRATCH_FULL = "scratch-full"
+    INPUT_MISSING = "input-missing"
+    INPUT_UNREADABLE = "input-unreadable"
+    INPUT_CORRUPT = "input-corrupt"
+    INPUT_TRUNCATED = "input-truncated"
+    INPUT_UNSAFE = "input-unsafe"
+    INPUT_WRONG_KIND = "input-wrong-kind"
+    SOFTWARE_MISSING = "software-missing"
+    PAYLOAD_FAILED = "payload-failed"
+    PAYLOAD_KILLED = "payload-killed"
+    OUT_OF_MEMORY = "out-of-memory"
+    OUT_OF_TIME = "out-of-time"
+    CHECK_FAILED = "check-failed"
+    CHECK_BROKEN = "check-broken"
+    OUTPUT_MISSING = "output-missing"
+    STAGE_OUT_FAILED = "stage-out-failed"
+    STOPPED = "stopped"
+    RUNNER_ERROR = "runner-error"
+    LOST = "lost"
+    SUBMIT_FAILED = "submit-failed"
+    NEED_FAILED = "need-failed"
+    TOO_FEW_INPUTS = "too-few-inputs"
+    GAP = "gap"
+    FREQUENCY_UNKNOWN = "frequency-unknown"
+    FREQUENCY_CLASH = "frequency-clash"
+    CANCELLED = "cancelled"
+
+
+class Stage(str, Enum):
+    """What the runner does, in this order; a report names the stage it ended in."""
+
+    PROBE = "probe"
+    STAGE_IN = "stage-in"
+    SETUP = "setup"
+    PAYLOAD = "payload"
+    CHECKS = "checks"
+    STAGE_OUT = "stage-out"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to bring to the node before the payload starts.
+
+    ``path`` is relative to the work directory. With ``unpack`` the file is a tar that holds exactly one
+    folder, which becomes ``path``. ``kind`` ``ms`` asks for a casacore table of type Measurement Set.
+    ``size_bytes`` and ``adler32`` (8 lower-case hex digits) are compared where known.
+    """
+
+    name: str
+    key: str
+    url: str
+    path: str
+    unpack: bool = False
+    kind: str = ""
+    size_bytes: int | None = None
+    adler32: str | None = None
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file or folder that the payload leaves at ``path``; stored as ``<filename>.<attempt>``.
+
+    With ``pack`` it is a folder, stored as one tar.
+    """
+
+    name: str
+    path: str
+    filename: str
+    pack: bool = False
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a measured value must be.
+
+    ``within`` is the absolute tolerance of ``equals``, also for each element of a list.
+    """
+
+    equals: Value = None
+    within: Number = 0
+    minimum: Number | None = None
+    maximum: Number | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A command that prints one JSON object of measurements, and what they must be."""
+
+    name: str
+    command: tuple[str, ...]
+    expect: Mapping[str, Expectation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the payload may take. Memory is the resident set of its whole process group."""
+
+    walltime_s: Number
+    memory_mb: int
+    scratch_mb: int = 0
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One attempt at one job, complete: what the runner reads from ``job.json``.
+
+    ``sandbox`` is a folder with the pipeline's scripts, linked into the work directory as ``sandbox``.
+    ``files`` are small texts (rendered parsets) written into the work directory before the payload.
+    ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
+    ``destination`` is the folder URL that takes the outputs.
+    """
+
+    attempt: str
+    job: str
+    production: str
+    step: str
+    owner: str
+    contact: str
+    site: str
+    sandbox: str
+    commands: tuple[tuple[str, ...], ...]
+    limits: Limits
+    destination: str
+    inputs: tuple[InputFile, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    outputs: tuple[OutputFile, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
+    contract: int = CONTRACT_VERSION
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One copy to or from the node. ``verified`` says that a reference checksum was there and agreed."""
+
+    name: str
+    url: str
+    size_bytes: int
+    seconds: float
+    adler32: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """An output as it now stands on storage."""
+
+    name: str
+    filename: str
+    url: str
+    size_bytes: int
+    adler32: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened to one attempt. Written whatever happens; the exit code is only a hint.
+
+    ``node`` says host, cpus, cpu_model, cpu_flags, memory_mb, scratch_free_mb, python, kernel and cvmfs;
+    ``ids`` every id a site admin may hold; ``measurements`` holds each check's JSON by its name;
+    ``seconds`` the wall time of each stage.
+    """
+
+    attempt: str
+    job: str
+    outcome: str
+    stage: str
+    reason: str | None = None
+    detail: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started: str = ""
+    ended: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mb: float = 0.0
+    cpu_s: float = 0.0
+    node: Mapping[str, Any] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
+    transfers: tuple[Transfer, ...] = ()
+    outputs: tuple[StoredFile, ...] = ()
+    measurements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    contract: int = CONTRACT_VERSION
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether all outputs stand on storage and every check held."""
+        return self.outcome == "succeeded"
+
+
+def to_json(value: JobSpec | Report) -> str:
+    """Write a job or a report as JSON, keys in declared order."""
+    return json.dumps(plain(value), indent=1) + "\n"
+
+
+def job_from_json(text: str) -> JobSpec:
+    """Read ``job.json``.
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, lacks a field, or is of another contract version.
+    """
+    data = _object(text)
+    try:
+        return JobSpec(
+            **{
+                **data,
+                "commands": tuple(tuple(command) for command in data["commands"]),
+                "limits": Limits(**data["limits"]),
+                "inputs": tuple(InputFile(**entry) for entry in data["inputs"]),
+                "checks": tuple(_check(entry) for entry in data["checks"]),
+                "outputs": tuple(OutputFile(**entry) for entry in data["outputs"]),
+                "path": tuple(data["path"]),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a job of contract {CONTRACT_VERSION}: {error}") from error
+
+
+def report_from_json(text: str) -> Report:
+    """Read ``report.json``.
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, lacks a field, or is of another contract version.
+    """
+    data = _object(text)
+    try:
+        return Report(
+            **{
+                **data,
+                "transfers": tuple(Transfer(**entry) for entry in data["transfers"]),
+                "outputs": tuple(StoredFile(**entry) for entry in data["outputs"]),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a report of contract {CONTRACT_VERSION}: {error}") from error
+
+
+def _check(entry: dict[str, Any]) -> Check:
+    expect = {key: _expectation(value) for key, value in entry["expect"].items()}
+    return Check(entry["name"], tuple(entry["command"]), expect)
+
+
+def _expectation(entry: dict[str, Any]) -> Expectation:
+    return Expectation(**{**entry, "equals": _frozen(entry.get("equals"))})
+
+
+def _frozen(value: Any) -> Any:
+    """Turn JSON's lists into the tuples they were written from."""
+    return tuple(_frozen(element) for element in value) if isinstance(value, list) else value
+
+
+def _object(text: str) -> dict[str, Any]:
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("contract") != CONTRACT_VERSION:
+        found = data.get("contract") if isinstance(data, dict) else None
+        raise ValueError(f"contract {found!r} where {CONTRACT_VERSION} is spoken")
+    return data

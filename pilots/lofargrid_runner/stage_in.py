@@ -1,0 +1,125 @@
+"""Stage-in: every input on the node's scratch, whole, verified and of the kind the job expects."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .contract import InputFile, Reason, Transfer
+from .failure import Failure, scratch_failure
+from .names import harmless_path
+from .stop import Stop
+from .transfers import CHUNK_BYTES, Source, storage_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # pragma: no cover
+    from typing import BinaryIO
+
+MEASUREMENT_SET = "Type = Measurement Set"
+
+
+def stage_in(entry: InputFile, work: str, stop: Stop) -> Transfer:
+    """Bring one input to its place in the work directory.
+
+    Raises
+    ------
+    Failure
+        One of the ``INPUT_*`` reasons, or what the node's scratch says.
+    """
+    began = time.monotonic()
+    label = f"{entry.name} ({entry.url})"
+    path = os.path.join(work, harmless_path(entry.path, "path"))
+    with _open(entry, label) as stream:
+        source = Source(stream, label, stop)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if entry.unpack:
+                _unpack(entry, source, label, work, path)
+            else:
+                _copy(source, path)
+                verify(entry, source, label)
+        except OSError as error:
+            raise scratch_failure(error, work) from error
+    if entry.kind == "ms":
+        _require_measurement_set(path, label)
+    seconds = round(time.monotonic() - began, 3)
+    return Transfer(entry.name, entry.url, source.size, seconds, source.adler32, entry.adler32 is not None)
+
+
+def _open(entry: InputFile, label: str) -> BinaryIO:
+    try:
+        return storage_of(entry.url).open(entry.url)
+    except ValueError as error:
+        raise Failure(Reason.INPUT_UNREADABLE, f"{label}: {error}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Failure(Reason.INPUT_MISSING, f"{label}: {error.strerror}") from error
+    except IsADirectoryError as error:
+        raise Failure(Reason.INPUT_WRONG_KIND, f"{label}: a file is expected: {error.strerror}") from error
+    except OSError as error:
+        raise Failure(Reason.INPUT_UNREADABLE, f"{label}: {error.strerror}") from error
+
+
+def _copy(source: Source, path: str) -> None:
+    # A copy and not a link: the payload may write into its input.
+    with open(path, "xb", buffering=0) as file:
+        while True:
+            rest = memoryview(source.read())
+            if not rest:
+                return
+            while rest:
+                rest = rest[file.write(rest) :]
+
+
+def _unpack(entry: InputFile, source: Source, label: str, work: str, path: str) -> None:
+    from . import archives
+
+    folder = os.path.join(work, ".lofargrid-unpack")
+    os.makedirs(folder, exist_ok=True)
+    try:
+        top = archives.unpack(source, folder, label)
+    except archives.DamagedError as error:
+        # With a checksum we know whether the copy is damaged or was never a tar.
+        seen = source.size
+        source.drain()
+        verify(entry, source, label)
+        at_start = seen <= CHUNK_BYTES and not os.listdir(folder)
+        reason = Reason.INPUT_WRONG_KIND if at_start else Reason.INPUT_CORRUPT
+        raise Failure(reason, f"{label}: {'no tar' if at_start else 'a damaged tar'}: {error}") from error
+    verify(entry, source, label)
+    os.rename(top, path)
+    os.rmdir(folder)
+
+
+def verify(entry: InputFile, source: Source, label: str) -> None:
+    """Compare what was read with what the archive says, where it says it.
+
+    Raises
+    ------
+    Failure
+        ``INPUT_CORRUPT``.
+    """
+    if entry.size_bytes is not None and entry.size_bytes != source.size:
+        numbers = f"{entry.size_bytes} bytes expected, {source.size} found"
+        raise Failure(Reason.INPUT_CORRUPT, f"{label}: {numbers}")
+    if entry.adler32 is not None and entry.adler32.lower() != source.adler32:
+        numbers = f"adler32 {entry.adler32} expected, {source.adler32} found"
+        raise Failure(Reason.INPUT_CORRUPT, f"{label}: {numbers}")
+
+
+def _require_measurement_set(path: str, label: str) -> None:
+    info = ""
+    names = {entry.name for entry in os.scandir(path) if entry.is_file()} if os.path.isdir(path) else set()
+    if "table.info" in names:
+        with open(os.path.join(path, "table.info"), encoding="utf-8", errors="replace") as file:
+            info = file.readline(200).strip()
+    problem = measurement_set_problem(names, info)
+    if problem:
+        raise Failure(Reason.INPUT_WRONG_KIND, f"{label}: {problem}")
+
+
+def measurement_set_problem(names: set[str], info: str) -> str:
+    """Say why a folder with these files, and this first line of table.info, is no MeasurementSet."""
+    missing = [name for name in ("table.dat", "table.info") if name not in names]
+    if missing:
+        return f"no MeasurementSet: {', '.join(missing)} missing"
+    return "" if MEASUREMENT_SET in info else f"no MeasurementSet: table.info says {info!r}"

@@ -1,0 +1,158 @@
+"""Stage-out: all outputs stand on storage, or none of this attempt does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from .contract import JobSpec, OutputFile, Reason, StoredFile, Transfer
+from .failure import FULL, Failure
+from .log import Log
+from .names import harmless_path
+from .records import dataclass
+from .stop import Stop
+from .transfers import CHUNK_BYTES, Sink, Source, Storage, storage_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # pragma: no cover
+    from typing import BinaryIO
+
+PLAIN_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One output on storage, and the copy that brought it there."""
+
+    file: StoredFile
+    transfer: Transfer
+
+
+def stage_out(spec: JobSpec, work: str, stop: Stop, log: Log) -> list[Stored]:
+    """Store all outputs as ``<filename>.<attempt>`` in the job's destination.
+
+    Raises
+    ------
+    Failure
+        ``OUTPUT_MISSING``, ``STAGE_OUT_FAILED`` or ``STOPPED``; nothing of this attempt is left on storage.
+    """
+    for output in spec.outputs:
+        _require(output, work)
+    stored: list[Stored] = []
+    try:
+        for output in spec.outputs:
+            stored.append(_store(output, spec, work, stop, log))
+    except BaseException:
+        for one in stored:
+            _withdraw(one.file.url, log)
+        raise
+    return stored
+
+
+def _require(output: OutputFile, work: str) -> None:
+    path = os.path.join(work, harmless_path(output.path, "path"))
+    if not os.path.exists(path):
+        raise Failure(Reason.OUTPUT_MISSING, f"{output.name}: the payload left no {output.path}")
+    if os.path.isdir(path) != output.pack:
+        found, expected = ("a file", "a folder") if output.pack else ("a folder", "a file")
+        where = f"{output.name}: {output.path}"
+        raise Failure(Reason.OUTPUT_MISSING, f"{where} is {found} where {expected} is expected")
+
+
+def _store(output: OutputFile, spec: JobSpec, work: str, stop: Stop, log: Log) -> Stored:
+    began = time.monotonic()
+    filename = f"{output.filename}.{spec.attempt}"
+    url = f"{spec.destination.rstrip('/')}/{_quoted(filename) if ':' in spec.destination else filename}"
+    storage = _storage(url)
+    try:
+        earlier = _earlier(storage, url, stop, log)
+        sink = _send(storage, url, os.path.join(work, harmless_path(output.path, "path")), output.pack, stop)
+    except ValueError as error:
+        raise Failure(Reason.STAGE_OUT_FAILED, f"{output.name}: {error}") from error
+    except OSError as error:
+        raise _storage_failure(error, storage, url) from error
+    if earlier not in (None, sink.adler32):
+        log.line(f"stage-out: {filename} had other content before: adler32 {earlier}, now {sink.adler32}")
+    _require_size(storage, url, sink.size, log)
+    log.line(f"stage-out: {filename}: {sink.size} bytes, adler32 {sink.adler32}")
+    seconds = round(time.monotonic() - began, 3)
+    return Stored(
+        StoredFile(output.name, filename, url, sink.size, sink.adler32),
+        Transfer(output.name, url, sink.size, seconds, sink.adler32, verified=False),
+    )
+
+
+def _storage(url: str) -> Storage:
+    try:
+        return storage_of(url)
+    except ValueError as error:
+        raise Failure(Reason.STAGE_OUT_FAILED, str(error)) from error
+
+
+def _send(storage: Storage, url: str, path: str, pack: bool, stop: Stop) -> Sink:
+    sinks = []
+
+    def fill(stream: BinaryIO) -> None:
+        sinks.append(Sink(stream, stop))
+        _filler(path, pack)(sinks[-1])
+
+    storage.store(url, fill)
+    return sinks[-1]
+
+
+def _filler(path: str, pack: bool) -> Callable[[Sink], None]:
+    if not pack:
+        return lambda sink: _copy(path, sink)
+    from . import archives
+
+    return lambda sink: archives.pack(path, sink)
+
+
+def _copy(path: str, sink: Sink) -> None:
+    with open(path, "rb", buffering=0) as file:
+        while True:
+            data = file.read(CHUNK_BYTES)
+            if not data:
+                return
+            sink.write(data)
+
+
+def _earlier(storage: Storage, url: str, stop: Stop, log: Log) -> str | None:
+    """Sum what an earlier run of this attempt left under our name: it is replaced, but not in silence."""
+    size = storage.size(url)
+    if size is None:
+        return None
+    with storage.open(url) as stream:
+        source = Source(stream, url, stop)
+        source.drain()
+    log.line(f"stage-out: replaces {url} of an earlier run: {size} bytes, adler32 {source.adler32}")
+    return source.adler32
+
+
+def _require_size(storage: Storage, url: str, sent: int, log: Log) -> None:
+    found = storage.size(url)
+    if found != sent:
+        _withdraw(url, log)
+        raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: {sent} bytes were sent, {found} stand there")
+
+
+def _storage_failure(error: OSError, storage: Storage, url: str) -> Failure:
+    free = f" ({storage.free(url)})" if error.errno in FULL else ""
+    return Failure(Reason.STAGE_OUT_FAILED, f"cannot store {url}: {error.strerror or error}{free}")
+
+
+def _withdraw(url: str, log: Log) -> None:
+    try:
+        storage_of(url).remove(url)
+        log.line(f"stage-out: removed {url} again")
+    except OSError as error:
+        log.line(f"stage-out: could not remove {url}: {error}")
+
+
+def _quoted(filename: str) -> str:
+    if PLAIN_LETTERS.issuperset(filename):
+        return filename
+    from urllib.parse import quote
+
+    return quote(filename)

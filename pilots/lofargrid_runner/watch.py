@@ -1,0 +1,129 @@
+"""Running one command under watch: output flows, time and memory are bounded, a wish to stop is heard."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+from .contract import Reason
+from .process import Process, Program, dismiss, guard
+from .records import dataclass
+from .stop import Stop
+
+SAMPLE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a command may go.
+
+    ``deadline`` is a time of `time.monotonic`. ``grace_s`` passes between SIGTERM and SIGKILL. ``keep``
+    are the descriptors that must stay open as long as any process of the command lives. A command that
+    ends before ``guard_after_s`` is not worth a watchman.
+    """
+
+    deadline: float
+    memory_bytes: float
+    grace_s: float
+    keep: tuple[int, ...] = ()
+    guard_after_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command ended. ``breach`` is why the runner ended it, None where it ended by itself."""
+
+    exit_code: int | None
+    signal: int | None
+    breach: Reason | None
+    peak_bytes: int
+    cpu_s: float
+    left_behind: int = 0
+
+
+def execute(
+    program: Program,
+    bounds: Bounds,
+    stop: Stop,
+    output: Callable[[bytes], None],
+    errors: Callable[[bytes], None] | None = None,
+) -> Ending:
+    """Run a command to its end; nothing that it started in its session outlives this call.
+
+    Raises
+    ------
+    OSError
+        The node could not start one more process.
+    """
+    process = Process(program, output, errors)
+    watch = Watch(process, bounds, stop)
+    try:
+        while not watch.over():
+            process.pump(watch.pause_s(), stop.wake)
+            stop.drain()
+            watch.look()
+    finally:
+        left_behind = process.sweep()
+        watch.dismiss()
+    return Ending(process.exit_code, process.signal, watch.breach, process.peak_bytes, process.cpu_s, left_behind)
+
+
+class Watch:
+    """Looks at one process again and again, and ends it when it breaks its bounds."""
+
+    def __init__(self, process: Process, bounds: Bounds, stop: Stop) -> None:
+        self._process = process
+        self._bounds = bounds
+        self._stop = stop
+        self._started = time.monotonic()
+        self._interval_s = 0.05
+        self._next_sample = self._started + self._interval_s
+        self._kill_at = 0.0
+        self._watchman: tuple[int, int] | None = None
+        self.breach: Reason | None = None
+
+    def over(self) -> bool:
+        """Whether the command has ended; one that was told to end has so only with its whole session."""
+        if not self._process.ended():
+            return False
+        return self.breach is None or time.monotonic() >= self._kill_at or not self._process.living()
+
+    def pause_s(self) -> float:
+        """Say how long nothing needs to be looked at."""
+        if self.breach is not None:
+            return 0.02
+        return max(0.0, min(self._next_sample, self._bounds.deadline) - time.monotonic())
+
+    def look(self) -> None:
+        """Compare what the command takes with what it may take."""
+        now = time.monotonic()
+        if self.breach is not None:
+            if now >= self._kill_at:
+                self._process.kill(signal.SIGKILL)
+        elif self._stop.signal is not None:
+            self._end(Reason.STOPPED, now)
+        elif now >= self._bounds.deadline:
+            self._end(Reason.OUT_OF_TIME, now)
+        elif now >= self._next_sample:
+            self._sample(now)
+
+    def _sample(self, now: float) -> None:
+        # Often at first, when memory grows and short commands end; then once a second costs nothing.
+        self._interval_s = min(SAMPLE_S, 2 * self._interval_s)
+        self._next_sample = now + self._interval_s
+        if self._watchman is None and now - self._started >= self._bounds.guard_after_s:
+            self._watchman = guard(self._process.pid, self._bounds.keep)
+        if self._process.sample(self._bounds.memory_bytes) > self._bounds.memory_bytes:
+            self._end(Reason.OUT_OF_MEMORY, now)
+
+    def _end(self, breach: Reason, now: float) -> None:
+        self.breach = breach
+        self._kill_at = now + self._bounds.grace_s
+        self._process.kill(signal.SIGTERM)
+
+    def dismiss(self) -> None:
+        """End the watching."""
+        if self._watchman is not None:
+            dismiss(self._watchman)
+            self._watchman = None

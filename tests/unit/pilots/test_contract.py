@@ -1,0 +1,127 @@
+"""The wire contract: what is written is what is read, and records behave as dataclasses do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lofargrid_runner.contract import (
+    CONTRACT_VERSION,
+    Check,
+    Expectation,
+    InputFile,
+    JobSpec,
+    Limits,
+    OutputFile,
+    Report,
+    StoredFile,
+    Transfer,
+    job_from_json,
+    report_from_json,
+    to_json,
+)
+
+text = st.text(max_size=8)
+number = st.one_of(st.integers(), st.floats(allow_nan=False))
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), number, text),
+    lambda inner: st.lists(inner, max_size=3).map(tuple),
+    max_leaves=4,
+)
+expectations = st.builds(Expectation, values, number, st.none() | number, st.none() | number)
+checks = st.builds(Check, text, st.lists(text, max_size=2).map(tuple), st.dictionaries(text, expectations, max_size=2))
+jobs = st.builds(
+    JobSpec,
+    attempt=text,
+    job=text,
+    production=text,
+    step=text,
+    owner=text,
+    contact=text,
+    site=text,
+    sandbox=text,
+    commands=st.lists(st.lists(text, max_size=2).map(tuple), max_size=2).map(tuple),
+    limits=st.builds(Limits, number, st.integers()),
+    destination=text,
+    inputs=st.lists(st.builds(InputFile, text, text, text, text, st.booleans()), max_size=2).map(tuple),
+    checks=st.lists(checks, max_size=2).map(tuple),
+    outputs=st.lists(st.builds(OutputFile, text, text, text), max_size=2).map(tuple),
+    environment=st.dictionaries(text, text, max_size=2),
+    path=st.lists(text, max_size=2).map(tuple),
+)
+
+
+@given(jobs)
+def test_a_job_survives_the_wire(job: JobSpec) -> None:
+    assert job_from_json(to_json(job)) == job
+
+
+@given(st.builds(Report, text, text, text, text, detail=text, seconds=st.dictionaries(text, number)))
+def test_a_report_survives_the_wire(report: Report) -> None:
+    transfer = Transfer("n", "u", 1, 0.5, "00000001", True)
+    stored = StoredFile("n", "f", "u", 1, "00000001")
+    full = dataclasses.replace(report, transfers=(transfer,), outputs=(stored,))
+    assert report_from_json(to_json(full)) == full
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda job: [],
+        lambda job: {**job, "contract": CONTRACT_VERSION + 1},
+        lambda job: {key: value for key, value in job.items() if key != "limits"},
+        lambda job: {key: value for key, value in job.items() if key != "owner"},
+        lambda job: {**job, "unknown": 1},
+        lambda job: {**job, "checks": [{"name": "c", "command": [], "expect": []}]},
+    ],
+)
+def test_what_is_no_job_of_this_contract_is_a_value_error(change: Any) -> None:
+    job = JobSpec("a", "j", "p", "s", "o", "c", "h", "", (), Limits(1, 1), "file:///x")
+    with pytest.raises(ValueError, match=r"contract"):
+        job_from_json(json.dumps(change(json.loads(to_json(job)))))
+
+
+def test_a_report_that_lacks_a_field_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="not a report"):
+        report_from_json(json.dumps({"contract": CONTRACT_VERSION}))
+
+
+def test_a_record_is_what_dataclasses_say_it_is() -> None:
+    limits = Limits(1, 2)
+    assert dataclasses.is_dataclass(limits)
+    assert [entry.name for entry in dataclasses.fields(Limits)] == ["walltime_s", "memory_mb", "scratch_mb"]
+    assert dataclasses.asdict(limits) == {"walltime_s": 1, "memory_mb": 2, "scratch_mb": 0}
+    assert dataclasses.replace(limits, scratch_mb=3) == Limits(1, 2, 3)
+    assert dataclasses.fields(Check)[2].default_factory is dict
+    assert Limits.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_a_record_is_frozen_compared_hashed_printed_and_pickled_by_value() -> None:
+    limits = Limits(1, memory_mb=2)
+    with pytest.raises(AttributeError, match="frozen"):
+        limits.memory_mb = 3  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="frozen"):
+        del limits.memory_mb
+    assert limits == Limits(1, 2)
+    assert limits != Limits(1, 3)
+    assert limits != OutputFile("a", "b", "c")
+    assert {limits: "same"}[Limits(1, 2)] == "same"
+    assert repr(limits) == "Limits(walltime_s=1, memory_mb=2, scratch_mb=0)"
+    assert pickle.loads(pickle.dumps(limits)) == limits
+
+
+@pytest.mark.parametrize(
+    ("positional", "named"), [((1,), {}), ((1, 2, 3, 4), {}), ((1, 2), {"memory_mb": 1}), ((1, 2), {"no": 1})]
+)
+def test_a_record_refuses_missing_doubled_and_unknown_values(positional: Any, named: Any) -> None:
+    with pytest.raises(TypeError):
+        Limits(*positional, **named)
+
+
+def test_default_mappings_are_not_shared() -> None:
+    assert Check("a", ()).expect is not Check("a", ()).expect
