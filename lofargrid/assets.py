@@ -1,5 +1,6 @@
 """Where the content folders are: beside the package in a checkout, inside it when installed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lofargrid.errors import Fault, InputError
@@ -13,13 +14,19 @@ def content() -> Path:
     return shipped if shipped.is_dir() else _PACKAGE.parent
 
 
-def pipeline_names(sandbox: Path | None = None) -> list[str]:
-    """The pipelines that are there: folders of sandbox/ with a pipeline.yaml."""
-    root = sandbox or content() / "sandbox"
-    return sorted(folder.name for folder in root.iterdir() if (folder / "pipeline.yaml").is_file())
+def common_scripts() -> Path:
+    """The folder of scripts that all pipelines share."""
+    return content() / "sandbox" / "common"
 
 
-def pipeline_folder(name: str, sandbox: Path | None = None) -> Path:
+def pipeline_folders(own: Sequence[Path] = ()) -> dict[str, Path]:
+    """The pipelines that are there, by name: folders with a pipeline.yaml; the user's own go before ours."""
+    roots = [root for root in (content() / "sandbox", *reversed(own)) if root.is_dir()]
+    found = {path.parent.name: path.parent for root in roots for path in root.glob("*/pipeline.yaml")}
+    return dict(sorted(found.items()))
+
+
+def pipeline_folder(name: str, own: Sequence[Path] = ()) -> Path:
     """The folder of a pipeline.
 
     Raises
@@ -27,7 +34,7 @@ def pipeline_folder(name: str, sandbox: Path | None = None) -> Path:
     InputError
         There is no pipeline of that name.
     """
-    names = pipeline_names(sandbox)
-    if name not in names:
-        raise InputError(Fault(f"there is no pipeline {name!r}", f"There are {', '.join(names)}", field="pipeline"))
-    return (sandbox or content() / "sandbox") / name
+    found = pipeline_folders(own)
+    if name not in found:
+        raise InputError(Fault(f"there is no pipeline {name!r}", f"There are {', '.join(found)}", field="pipeline"))
+    return found[name]

@@ -69,7 +69,8 @@ def read_production(path: Path) -> ProductionDocument:
 class Settings:
     """Where lofargrid keeps its things on this machine, and who uses it.
 
-    ``slots`` is the number of payloads that the local backend runs at once.
+    ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
+    own pipelines.
     """
 
     data: Path
@@ -77,6 +78,7 @@ class Settings:
     slots: int
     owner: str
     contact: str
+    pipelines: tuple[Path, ...] = ()
 
     @property
     def tracker(self) -> Path:
@@ -86,7 +88,7 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES.
     """
     home = Path(environment.get("HOME") or "/")
     share = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
@@ -98,6 +100,7 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         slots=_positive(environment.get("LOFARGRID_SLOTS")) or len(os.sched_getaffinity(0)),
         owner=re.sub(r"[^A-Za-z0-9._-]", "_", owner),
         contact=environment.get("LOFARGRID_CONTACT") or owner,
+        pipelines=tuple(Path(one) for one in environment.get("LOFARGRID_PIPELINES", "").split(":") if one),
     )
 
 

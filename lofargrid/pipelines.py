@@ -146,6 +146,13 @@ class Step(Document):
         """The steps whose outputs it takes, each once, in order."""
         return tuple(dict.fromkeys(one.step for one in self.inputs.values() if one.step))
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The programs that its commands and checks start, as far as the pipeline itself names them."""
+        words = [command[0] for command in self.commands if not isinstance(command, UserCommand)]
+        words += [check.command[0] for check in self.checks.values()]
+        return tuple(dict.fromkeys(word for word in words if "{" not in word))
+
     def words(self) -> Iterator[str]:
         """All texts of the step that may be templates or name files of the sandbox."""
         for command in self.commands:

@@ -55,8 +55,9 @@ def _add(archive: zipfile.ZipFile, name: str, source: bytes) -> None:
 
 
 def _byte_code(name: str, source: bytes) -> bytes:
-    # The layout of PEP 552: magic number, flags, hash of the source, code.
+    # The layout of PEP 552: magic number, flags, hash of the source, code. Version 2 of marshal writes no
+    # references, which depend on what else the process holds.
     code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     return b"".join(
-        (importlib.util.MAGIC_NUMBER, UNCHECKED_HASH, importlib.util.source_hash(source), marshal.dumps(code))
+        (importlib.util.MAGIC_NUMBER, UNCHECKED_HASH, importlib.util.source_hash(source), marshal.dumps(code, 2))
     )

@@ -1,6 +1,7 @@
 """The verbs about files: get, compare, demo-data."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from lofargrid.cli.choosing import choose_production
 from lofargrid.cli.session import Session
-from lofargrid.cli.text import bytes_text, note
+from lofargrid.cli.text import bytes_text, note, table
 from lofargrid.errors import Fault, InputError
 from lofargrid.names import file_url, path_of
 from lofargrid.storage.local import checksum
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(get)
     app.command()(compare)
     app.command("demo-data")(demo_data)
+    app.command("demo-result")(demo_result)
 
 
 def get(
@@ -79,8 +81,9 @@ def _products(session: Session, text: str) -> dict[str, Path]:
 def demo_data(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     subbands: Annotated[int, typer.Option(min=1, max=488, help="Subbands of each observation.")] = 8,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
+    times: Annotated[int, typer.Option(min=0, help="Integrations of each observation; 0 is the usual number.")] = 0,
     target_saps: Annotated[int, typer.Option(min=1, max=4, help="Beams of the target observation.")] = 1,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
 ) -> None:
     """Make a small calibrator and target observation with the truth beside them, and a production.yaml."""
     try:
@@ -89,13 +92,38 @@ def demo_data(
         raise InputError(Fault(f"demo-data needs {error.name}", f"Install it with: {SCIENCE}")) from None
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(Fault(f"{folder} is not an empty folder", "Name a new one"))
-    make_demo_data(folder, DemoOptions(subbands=subbands, seed=seed, target_saps=target_saps), progress=note)
+    options = DemoOptions(subbands=subbands, seed=seed, target_saps=target_saps)
+    make_demo_data(folder, replace(options, times=times) if times else options, progress=note)
     (folder / "production.yaml").write_text(DEMO_PRODUCTION)
     print(folder / "production.yaml")
 
 
+def demo_result(
+    folder: Annotated[Path, typer.Argument(help="The folder of `demo-data`, after `run`.")],
+) -> int:
+    """Show the image of the demo, and the fluxes found in it beside the true ones.
+
+    Exit code 0: every modelled source within 1 % and 0.5 arcsec; 1: not.
+    """
+    from lofargrid.demo import measure_sources
+
+    images = sorted((folder / "products").glob("*-image.fits"))
+    if not images:
+        raise InputError(Fault(f"there is no image in {folder / 'products'} yet", f"run {folder}/production.yaml"))
+    good = True
+    for image in images:
+        rows = []
+        for one in measure_sources(image, folder / "truth.json"):
+            good = good and (one.agrees() or not one.modelled)
+            rows.append([one.name, f"{one.true_flux_jy:.4f}", f"{one.flux_jy:.4f}", f"{one.flux_offset_percent:+.2f}",
+                         f"{one.position_offset_arcsec:.3f}", "yes" if one.modelled else "no"])  # fmt: skip
+        print(table(["source", "true Jy", "found Jy", "off %", "off arcsec", "in model"], rows))
+        print(f"image    {image}\npicture  {image.with_suffix('.png')}")
+    return 0 if good else 1
+
+
 DEMO_PRODUCTION = """\
-# A calibrator and a target observation of eight subbands, made by `demo-data`
+# A calibrator and a target observation, made by `demo-data`
 production: demo
 pipeline: calibrate-image
 inputs:

@@ -10,6 +10,7 @@ from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text
 from lofargrid.commands import run
 from lofargrid.errors import InputError
+from lofargrid.recipes import Recipe
 from lofargrid.software import Software
 
 _PIP = "make setup, or: pip install 'lofargrid[science]'"
@@ -40,9 +41,18 @@ def examine(session: Session) -> list[Finding]:
     return [*_machine(session), *_tracker(session), *_programs(session.software("local")), *_modules()]
 
 
-def missing_programs(software: Software, names: list[str]) -> list[Finding]:
-    """The programs of ``names`` that are not here."""
-    return [one for one in _programs(software) if one.what.split()[0] in names and not one.good]
+def missing_programs(recipe: Recipe, software: Software) -> list[str]:
+    """What steps of a recipe start and this machine has not, a line each with the steps and the remedy."""
+    users: dict[str, list[str]] = {}
+    for name, step in recipe.steps.items():
+        for program in step.programs:
+            users.setdefault(program, []).append(name)
+    return [
+        f"{program} is not on PATH, so {', '.join(steps)} will fail and all else is made. "
+        f"To bring it: {_PROGRAMS.get(program, ('', 'install it'))[1]}"
+        for program, steps in users.items()
+        if software.find(program, os.environ.get("PATH", os.defpath)) is None
+    ]
 
 
 def _machine(session: Session) -> Iterator[Finding]:

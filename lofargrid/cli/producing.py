@@ -1,6 +1,7 @@
 """The verbs that make: init, plan, submit, run."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +10,16 @@ import typer
 from lofargrid import productions, recipes
 from lofargrid.assets import pipeline_folder
 from lofargrid.cli import progress
+from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, stamp
 from lofargrid.cli.text import bytes_text, note, table
 from lofargrid.errors import Fault, InputError, TrackerError
 from lofargrid.model import PlannedJob
+from lofargrid.names import path_of
 from lofargrid.pipelines import Pipeline, read_pipeline
+from lofargrid.planning import Plan, summarise
 from lofargrid.recipes import Recipe
-from lofargrid.splitting import beams
+from lofargrid.splitting import Beam, beams
 
 ProductionFile = Annotated[Path, typer.Argument(help="production.yaml")]
 
@@ -34,7 +38,8 @@ def init(
     output: Annotated[str, typer.Option(help="Where products go.")] = "products",
 ) -> None:
     """Print a production.yaml to start from. Give each role of the pipeline as --ROLE LIST."""
-    found = read_pipeline(pipeline_folder(pipeline))
+    session: Session = context.obj
+    found = read_pipeline(pipeline_folder(pipeline, session.settings.pipelines))
     inputs = _roles(context.args, found)
     print(_production_text(name or _default_name(inputs, pipeline), pipeline, found, inputs, output), end="")
 
@@ -92,73 +97,45 @@ def _example(name: str, kind: str) -> str:
 def plan(
     context: typer.Context,
     production: ProductionFile,
-    job: Annotated[str, typer.Option(help="Print this job as the runner gets it.")] = "",
+    job: Annotated[str, typer.Option(help="Tell all about this job.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Tell what would be done: jobs, bytes, core-hours, scratch. Changes nothing."""
     session: Session = context.obj
-    recipe, faults = session.inspected(session.recipe(production))
+    recipe = _inspected(session, session.recipe(production))
+    jobs = productions.plan(recipe, {role: {} for role in recipe.pipeline.roles}, _unknown(recipe))
+    if job:
+        print(json.dumps(_job_facts(recipe, jobs, job), indent=1))
+        return
+    summary = summarise(recipe, jobs, _sizes(session, recipe), session.settings.slots)
+    standing = _standing(session, recipe)
+    if as_json:
+        print(json.dumps(asdict(summary) | {"standing": standing}, indent=1))
+    else:
+        _print_plan(summary, standing, session.settings.slots)
+
+
+def _inspected(session: Session, recipe: Recipe) -> Recipe:
+    """The recipe with its inputs looked at; what the policy lives with is told."""
+    recipe, faults = session.inspected(recipe)
     for fault in faults:
         note(f"goes without: {fault}")
-    jobs = productions.plan(recipe, {role: {} for role in recipe.pipeline.roles}, _grouped(recipe))
-    if job:
-        _print_job(recipe, jobs, job)
-    elif as_json:
-        print(json.dumps(_plan_facts(session, recipe, jobs), indent=1))
-    else:
-        _print_plan(session, recipe, _plan_facts(session, recipe, jobs))
+    for line in missing_programs(recipe, session.software(recipe.software)):
+        note(line)
+    return recipe
 
 
-def _grouped(recipe: Recipe) -> list[tuple[str, tuple[str, str, int]]]:
-    """Grouped steps whose subbands have no frequency in the list."""
-    silent = [one for one in recipe.subbands if one.frequency_hz is None]
-    return [(name, beam) for name, step in recipe.steps.items() if step.grouped for beam in beams(silent)]
-
-
-def _plan_facts(session: Session, recipe: Recipe, jobs: list[PlannedJob]) -> dict[str, object]:
-    sizes = _sizes(session, recipe)
-    steps = []
-    for one in recipe.split_steps():
-        made = [job for job in jobs if job.step == one.name]
-        members = [subband for subband in recipe.subbands if subband.role == one.step.over]
-        guessed = not made
-        count = len(made) or sum(-(-len(group) // max(one.size, 1)) for group in beams(members).values())
-        resources = one.step.resources
-        steps.append(
-            {
-                "step": one.name,
-                "split": f"group of {one.size}" if one.step.grouped else one.step.split,
-                "jobs": count,
-                "about": guessed,
-                "cores": resources.cores,
-                "memory_mb": resources.memory_mb,
-                "core_hours_at_most": round(count * resources.cores * resources.walltime_min / 60, 1),
-                "products": [output.suffix for output in one.step.outputs.values() if output.product],
-            }
-        )
-    total = sum(sizes.values())
-    largest = max(sizes.values(), default=0)
-    factor = max(one.step.resources.scratch_factor for one in recipe.split_steps())
-    return {
-        "production": recipe.production,
-        "pipeline": recipe.pipeline.pipeline,
-        "recipe_hash": recipe.hash,
-        "subbands": {role: sum(one.role == role for one in recipe.subbands) for role in recipe.pipeline.roles},
-        "input_bytes": total,
-        "unusable": {one.key: one.problem for one in recipe.subbands if one.reason},
-        "steps": steps,
-        # While subbands are worked on: what is kept of them, and the work folders of all slots.
-        "scratch_bytes_at_most": round(total + session.settings.slots * largest * factor),
-        "output": recipe.output,
-        "standing": _standing(session, recipe),
-    }
+def _unknown(recipe: Recipe) -> list[tuple[str, Beam]]:
+    """Grouped steps over SAPs whose frequencies the list does not tell."""
+    silent = beams(one for one in recipe.subbands if one.frequency_hz is None)
+    return [(name, beam) for name, step in recipe.steps.items() if step.grouped for beam in silent]
 
 
 def _sizes(session: Session, recipe: Recipe) -> dict[str, int]:
     sizes = {}
     for one in recipe.subbands:
         found = session.storage().stat(one.url) if one.url.startswith("file://") else None
-        sizes[f"{one.role} {one.key}"] = found.size_bytes if found else one.size_bytes or 0
+        sizes[one.url] = found.size_bytes if found else one.size_bytes or 0
     return sizes
 
 
@@ -176,29 +153,26 @@ def _standing(session: Session, recipe: Recipe) -> str:
     return "entered already; `run --replan` redoes what depends on: " + "; ".join(lines[:5])
 
 
-def _print_plan(session: Session, recipe: Recipe, facts: dict[str, object]) -> None:
-    rows = []
-    for step in facts["steps"]:  # type: ignore[attr-defined]
-        jobs = f"{'about ' if step['about'] else ''}{step['jobs']}"
-        rows.append([step["step"], step["split"], jobs, str(step["cores"]), f"{step['memory_mb']} MB",
-                     f"{step['core_hours_at_most']:g}", " ".join(step["products"])])  # fmt: skip
-    print(f"{recipe.production}: {recipe.pipeline.pipeline}, {facts['standing']}")
-    print(f"  inputs   {', '.join(f'{n} {role}' for role, n in facts['subbands'].items())} subbands, "  # type: ignore[attr-defined]
-          f"{bytes_text(facts['input_bytes'])}")  # fmt: skip
-    print(f"  scratch  {bytes_text(facts['scratch_bytes_at_most'])} at most, {session.settings.slots} jobs at a time")
-    print(f"  output   {recipe.output}")
+def _print_plan(summary: Plan, standing: str, slots: int) -> None:
+    subbands = ", ".join(f"{count} {role}" for role, count in summary.subbands.items())
+    print(f"{summary.production}: {summary.pipeline}, {standing}")
+    print(f"  inputs   {subbands} subbands, {bytes_text(summary.input_bytes)}")
+    print(f"  scratch  {bytes_text(summary.scratch_bytes_at_most)} at most, {slots} jobs at a time")
+    print(f"  output   {path_of(summary.output)}")
+    rows = [
+        [one.step, one.split, f"{'about ' if one.about else ''}{one.jobs}", str(one.cores), f"{one.memory_mb} MB",
+         f"{one.core_hours_at_most:g}", " ".join(one.products)]
+        for one in summary.steps
+    ]  # fmt: skip
     print(table(["step", "split", "jobs", "cores", "memory", "core-hours at most", "products"], rows))
 
 
-def _print_job(recipe: Recipe, jobs: list[PlannedJob], name: str) -> None:
-    found = [job for job in jobs if job.name == name]
-    if not found:
+def _job_facts(recipe: Recipe, jobs: list[PlannedJob], name: str) -> dict[str, object]:
+    found = next((job for job in jobs if job.name == name), None)
+    if found is None:
         names = ", ".join(job.name for job in jobs[:5])
         raise InputError(Fault(f"no job {name!r} is planned yet", f"The first are {names}", field="--job"))
-    step = recipe.steps[found[0].step]
-    print(json.dumps({"job": name, "needs": found[0].needs, "signature": found[0].signature,
-                      "commands": step.model_dump(mode="json")["commands"],
-                      "resources": step.resources.model_dump()}, indent=1))  # fmt: skip
+    return asdict(found) | {"definition": recipe.steps[found.step].model_dump(mode="json", by_alias=True)}
 
 
 def submit(
@@ -215,9 +189,7 @@ def _enter(session: Session, file: Path, replan: bool) -> tuple[str, productions
     tracker = session.tracker()
     standing = tracker.production(recipe.production)
     if standing is None or replan:
-        recipe, faults = session.inspected(recipe)
-        for fault in faults:
-            note(f"goes without: {fault}")
+        recipe = _inspected(session, recipe)
     try:
         entered = productions.enter(tracker, recipe, stamp(), again=replan)
     except OSError as error:

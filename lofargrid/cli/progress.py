@@ -19,7 +19,7 @@ from lofargrid.engine import Engine
 from lofargrid.model import Job
 from lofargrid.names import path_of
 from lofargrid.productions import recipe_of
-from lofargrid.states import FINAL, JobState, explanation
+from lofargrid.states import FINAL, JobState, Reason, explanation
 from lofargrid.ticking import hold_tick
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import ProductionRecord
@@ -237,7 +237,7 @@ def summary(tracker: Tracker, production: ProductionRecord) -> int:
     Returns
     -------
     code
-        0 if every job that nothing else needs succeeded.
+        0 if every job that nothing else needs succeeded, 2 if a program is not installed, else 1.
     """
     jobs = tracker.jobs(production.id)
     products = tracker.products(production.id)
@@ -253,10 +253,11 @@ def summary(tracker: Tracker, production: ProductionRecord) -> int:
         note(f"and {len(failed) - 10} more; `status {production.name}` counts them")
     ends = set(recipe_of(tracker, production).steps) - {need for step in _steps(tracker, production) for need in step}
     good = all(job.state is JobState.SUCCEEDED for job in jobs if job.step in ends) and bool(jobs)
+    unequipped = any(job.reason is Reason.SOFTWARE_MISSING for job in failed)
     note(
         f"{production.name}: {'done' if good else 'not complete'}, {len(products)} products, {len(failed)} jobs failed"
     )
-    return 0 if good else 1
+    return 0 if good else 2 if unequipped else 1
 
 
 def _steps(tracker: Tracker, production: ProductionRecord) -> list[tuple[str, ...]]:

@@ -3,6 +3,8 @@
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +12,13 @@ import typer
 
 from lofargrid import assets
 from lofargrid.cli import doctor as doctoring
-from lofargrid.cli import progress
 from lofargrid.cli.choosing import choose_job, choose_production
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import note, table
 from lofargrid.diagnosis import diagnose
 from lofargrid.names import path_of
 from lofargrid.pipelines import Pipeline, Step, read_pipeline
+from lofargrid.productions import recipe_of
 from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import ProductionRecord
@@ -39,60 +41,78 @@ def status(
     session: Session = context.obj
     tracker = session.tracker()
     chosen = [choose_production(tracker, production)] if production else tracker.productions()
-    facts = [_facts(tracker, one) for one in chosen]
+    standings = [_standing(tracker, one) for one in chosen]
     if as_json:
-        print(json.dumps(facts, indent=1))
+        print(json.dumps([asdict(one) | {"state": one.word} for one in standings], indent=1))
     elif production:
-        _print_production(tracker, chosen[0], facts[0])
+        _print_one(tracker, chosen[0], standings[0])
     else:
-        _print_all(facts)
-    if any(fact["unfinished"] for fact in facts):
+        _print_all(standings)
+    if any(one.unfinished for one in standings):
         return 3
-    return int(any(fact["failed"] for fact in facts))
+    return int(any(one.failed for one in standings))
 
 
-def _facts(tracker: Tracker, production: ProductionRecord) -> dict[str, object]:
+@dataclass(frozen=True)
+class Standing:
+    """How a production stands."""
+
+    production: str
+    generation: int
+    paused: bool
+    entered: str
+    steps: Mapping[str, Mapping[JobState, int]]
+    unfinished: int
+    failed: int
+    stale: tuple[str, ...]
+    products: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        """The state in a word."""
+        if self.paused:
+            return "paused"
+        if self.unfinished:
+            return "going"
+        return "failed" if self.failed else "done"
+
+
+def _standing(tracker: Tracker, production: ProductionRecord) -> Standing:
     counts = tracker.counts(production.id)
-    return {
-        "production": production.name,
-        "generation": production.generation,
-        "paused": production.paused,
-        "created": production.created,
-        "steps": counts,
-        "unfinished": tracker.unfinished(production.id),
-        "failed": sum(one.get(JobState.FAILED, 0) for one in counts.values()),
-        "stale": [job.name for job in tracker.jobs(production.id, [JobState.SUCCEEDED]) if job.stale],
-        "products": [path_of(file.published) for file in tracker.products(production.id)],
-    }
+    return Standing(
+        production=production.name,
+        generation=production.generation,
+        paused=production.paused,
+        entered=production.created,
+        steps={name: counts.get(name, {}) for name in recipe_of(tracker, production).steps},
+        unfinished=tracker.unfinished(production.id),
+        failed=sum(one.get(JobState.FAILED, 0) for one in counts.values()),
+        stale=tuple(job.name for job in tracker.jobs(production.id, [JobState.SUCCEEDED]) if job.stale),
+        products=tuple(path_of(file.published) for file in tracker.products(production.id)),
+    )
 
 
-def _print_all(facts: list[dict[str, object]]) -> None:
-    if not facts:
+def _print_all(standings: list[Standing]) -> None:
+    if not standings:
         note("no productions yet; `init` writes a first production.yaml")
         return
     rows = []
-    for fact in facts:
-        steps: dict[str, dict[str, int]] = fact["steps"]  # type: ignore[assignment]
-        total = sum(sum(counts.values()) for counts in steps.values())
-        done = sum(counts.get(JobState.SUCCEEDED, 0) for counts in steps.values())
-        state = (
-            "paused" if fact["paused"] else "going" if fact["unfinished"] else "failed" if fact["failed"] else "done"
-        )
-        rows.append([str(fact["production"]), state, f"{done}/{total}", str(fact["failed"]), str(fact["created"])])
+    for one in standings:
+        total = sum(sum(counts.values()) for counts in one.steps.values())
+        done = sum(counts.get(JobState.SUCCEEDED, 0) for counts in one.steps.values())
+        rows.append([one.production, one.word, f"{done}/{total}", str(one.failed), one.entered])
     print(table(["production", "state", "jobs done", "failed", "entered"], rows))
 
 
-def _print_production(tracker: Tracker, production: ProductionRecord, fact: dict[str, object]) -> None:
-    seen = progress.view(tracker, production, 0.0, 0)
-    rows = [[step, *(str(counts.get(state, 0) or "") for state in JobState)] for step, counts in seen.steps]
-    paused = ", paused" if production.paused else ""
-    print(f"{production.name}: generation {production.generation}{paused}, entered {production.created}")
+def _print_one(tracker: Tracker, production: ProductionRecord, standing: Standing) -> None:
+    rows = [[step, *(str(counts.get(state) or "") for state in JobState)] for step, counts in standing.steps.items()]
+    print(f"{standing.production}: {standing.word}, generation {standing.generation}, entered {standing.entered}")
     print(table(["step", *JobState], rows))
     for job in tracker.jobs(production.id, [JobState.FAILED])[:10]:
         print(f"{job.name}: {diagnose(tracker, job).cause}")
-    for name in fact["stale"]:  # type: ignore[attr-defined]
+    for name in standing.stale:
         print(f"{name}: stale, more has come since it was made; `retry {production.name}` makes it again")
-    for path in fact["products"]:  # type: ignore[attr-defined]
+    for path in standing.products:
         print(path)
 
 
@@ -144,12 +164,15 @@ def logs(
 
 
 def pipelines(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="A pipeline; without it all are listed.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Tell which pipelines there are, or all about one."""
-    names = [name] if name else assets.pipeline_names()
-    found = [read_pipeline(assets.pipeline_folder(one)) for one in names]
+    session: Session = context.obj
+    own = session.settings.pipelines
+    folders = [assets.pipeline_folder(name, own)] if name else list(assets.pipeline_folders(own).values())
+    found = [read_pipeline(folder) for folder in folders]
     if as_json:
         print(json.dumps([one.model_dump(mode="json", by_alias=True) for one in found], indent=1))
     elif name:

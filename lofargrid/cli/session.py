@@ -88,12 +88,11 @@ class Session:
         document = read_production(path)
         _refuse_remote(document, path)
         self.software(document.software)
-        content = assets.content() / "sandbox"
         try:
-            folder = assets.pipeline_folder(document.pipeline)
+            folder = assets.pipeline_folder(document.pipeline, self.settings.pipelines)
         except InputError as error:
             raise InputError(*(replace(fault, file=str(path)) for fault in error.faults)) from None
-        return read_recipe(document, path, folder, content / "common")
+        return read_recipe(document, path, folder, assets.common_scripts())
 
     def inspected(self, recipe: Recipe) -> tuple[Recipe, list[Fault]]:
         """Look at the inputs; those that cannot be used are marked. Writes nothing that stays.

@@ -46,7 +46,8 @@ def _equal(first: NDArray[Any], second: NDArray[Any], tolerance: float) -> NDArr
         return np.asarray(first == second)
     digits = 2 * max(float(np.finfo(first.dtype).eps), float(np.finfo(second.dtype).eps))
     rtol = max(_LABEL_TOLERANCE, digits)
-    return np.isclose(first, second, rtol=rtol, atol=tolerance + _LABEL_TOLERANCE, equal_nan=True)
+    near = np.isclose(first, second, rtol=rtol, atol=tolerance + _LABEL_TOLERANCE, equal_nan=True)
+    return np.asarray(near)
 
 
 class Deviation:

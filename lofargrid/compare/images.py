@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,14 @@ def compare_images(first: Path, second: Path) -> str:
 def _opened(path: Path) -> Iterator[Any]:
     from astropy.io import fits
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ExitStack() as stack:
         _set_warnings()
         with _reading(path):
+            # Opened here, because astropy leaves open what it cannot read.
+            stream = stack.enter_context(path.open("rb"))
             # The default reads HDUs when they are asked for, and leaves out damaged ones without a word.
-            file = fits.open(path, memmap=True, lazy_load_hdus=False)
-        with file:
-            yield file
+            file = stack.enter_context(fits.open(stream, memmap=True, lazy_load_hdus=False))
+        yield file
 
 
 def _set_warnings() -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 # What the readers of damaged files raise: casacore and pytables RuntimeError and LookupError, numpy ValueError
 # and TypeError, MemoryError for a length that is nonsense.
-_FAILURES = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, MemoryError)
+_FAILURES = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    tarfile.TarError,
+)
 
 
 class DifferenceError(Exception):
@@ -34,12 +44,14 @@ def reading(path: Path, *failures: type[Exception]) -> Iterator[None]:
     UnreadableError
         In place of what was raised.
     """
+    expected: tuple[type[Exception], ...] = (*_FAILURES, *failures)
     try:
         yield
-    except (*_FAILURES, *failures, tarfile.TarError) as error:
+    except expected as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        # pytables puts the trace of HDF5 before what it has to say.
         lines = reason.strip().splitlines() or [type(error).__name__]
-        raise UnreadableError(f"{path} cannot be read: {lines[0]}") from error
+        raise UnreadableError(f"{path} cannot be read: {lines[-1]}") from error
 
 
 def require_equal(what: str, first: object, second: object) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from .contract import Check, Expectation, JobSpec, Reason
 from .environment import Place
 from .failure import Failure
 from .log import Log
 from .payload import Tail, describe, program_for, telling
-from .records import dataclass
 from .stop import Stop, stopped
 from .watch import Bounds, execute
 

@@ -6,21 +6,15 @@ so that both sides read and write the same names, once.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, Union
 
-from .records import dataclass, field, plain
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover - typing costs the runner 4 ms of start-up, and only readers need it
-    from typing import Any, Union
-
-    Number = Union[int, float]
-    Value = Union[bool, int, float, str, "tuple[Any, ...]", None]
-else:
-    Any = Value = object
-    Number = float
+Number = Union[int, float]
+Value = Union[bool, int, float, str, "tuple[Any, ...]", None]
 
 CONTRACT_VERSION = 1
 
@@ -230,7 +224,7 @@ class Report:
 
 def to_json(value: JobSpec | Report) -> str:
     """Write a job or a report as JSON, keys in declared order."""
-    return json.dumps(plain(value), indent=1) + "\n"
+    return json.dumps(dataclasses.asdict(value), indent=1) + "\n"
 
 
 def job_from_json(text: str) -> JobSpec:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from .contract import JobSpec, Reason
 from .failure import Failure, scratch_failure
 from .names import harmless_path
-from .records import dataclass
 
 
 @dataclass(frozen=True)

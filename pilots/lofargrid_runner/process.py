@@ -8,8 +8,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Mapping, Sequence
-
-from .records import dataclass
+from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # pragma: no cover

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from . import workdir
 from .contract import LOG_FILE, JobSpec, Reason, Report, Stage, StoredFile, Transfer, to_json
@@ -13,7 +14,6 @@ from .failure import Failure, free_text
 from .log import Log
 from .names import validate
 from .node import MIB, batch_ids, probe, require_scratch
-from .records import dataclass
 from .report import readable, write_report
 from .stop import Stop
 from .watch import Bounds, Ending

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .contract import JobSpec, OutputFile, Reason, StoredFile, Transfer
 from .failure import FULL, Failure
 from .log import Log
 from .names import harmless_path
-from .records import dataclass
 from .stop import Stop
 from .transfers import CHUNK_BYTES, Sink, Source, Storage, storage_of
 

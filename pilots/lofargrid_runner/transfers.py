@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from . import local
 from .contract import Reason
 from .failure import Failure
-from .records import dataclass
 from .stop import Stop
 
 TYPE_CHECKING = False

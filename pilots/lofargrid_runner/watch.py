@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .contract import Reason
 from .process import Process, Program, dismiss, guard
-from .records import dataclass
 from .stop import Stop
 
 SAMPLE_S = 1.0

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
 from tell import tell
 
-MOST_SIDE = 2000
+MOST_SIDE = 1000
 POINTS = np.linspace(-1, 1, 101)
 RA_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 DEC_STEPS_ARCSEC = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000)
@@ -113,7 +113,8 @@ def beam_of(header: Header) -> tuple[float, float, float] | None:
     """Axes of the beam in arcsec and its position angle in degrees, where the header tells."""
     if "BMAJ" not in header or not float(header["BMAJ"]) > 0:
         return None
-    return float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, float(header.get("BPA", 0))
+    angle = (float(header.get("BPA", 0)) + 90) % 180 - 90  # an ellipse is the same half a turn on
+    return float(header["BMAJ"]) * 3600, float(header["BMIN"]) * 3600, angle
 
 
 def draw_beam(axes: Axes, field: Field) -> None:
@@ -193,7 +194,8 @@ def draw(image: FitsImage, title: str) -> Figure:
     draw_declinations(axes, field)
     draw_beam(axes, field)
     bar = figure.colorbar(shown, cax=figure.add_axes((0.875, 0.085, 0.026, 0.835)), label=unit)
-    bar.set_ticks(ticks(sigma * factor, peak * factor), minor=False)
+    bar.set_ticks(ticks(sigma * factor, peak * factor))
+    bar.minorticks_off()
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.tick_params(direction="in", color="white", top=True, right=True, length=5)
     axes.set_title(title, fontsize=13, pad=24)

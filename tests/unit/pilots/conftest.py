@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pilots.build import build_zipapp
+from lofargrid.zipapp import build_zipapp
 from tests.unit.pilots.attempts import Attempt
 
 

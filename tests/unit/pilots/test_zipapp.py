@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from lofargrid_runner.contract import Check, Limits, OutputFile, Reason
 
-from pilots.build import build_zipapp
+from lofargrid.zipapp import build_zipapp
 from tests.unit.pilots.attempts import PYTHON, Attempt, measurement_set, printing, shell
 
 BOOTSTRAP = Path(__file__).parents[3] / "pilots" / "bootstrap.sh"
@@ -183,7 +183,7 @@ def test_the_zipapp_has_the_same_bytes_every_time_and_both_forms_of_each_module(
 
 
 def test_the_runner_loads_nothing_costly(zipapp: Path) -> None:
-    costly = "dataclasses inspect typing argparse subprocess pathlib shutil tempfile tarfile logging urllib"
+    costly = "argparse subprocess pathlib shutil tempfile tarfile logging urllib"
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import lofargrid_runner.cli, lofargrid_runner.checks\n"
         "import lofargrid_runner.stage_in, lofargrid_runner.stage_out, lofargrid_runner.payload\n"

@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+python := .venv/bin/python3
+pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+demo ?= demo
+
+.PHONY: help setup demo test test-fast soak bench lint clean wsclean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+setup: .venv/science wsclean ## build the environment with the science tools
+
+.venv/science: pyproject.toml constraints.txt
+	@echo "Setting up .venv (about a minute, 1 GB) ..."
+	@test -x $(python) || python3 -m venv .venv
+	@$(pip) --editable '.[science]'
+	@touch $@
+
+.venv/dev: .venv/science
+	@$(pip) --editable '.[science,dev]'
+	@touch $@
+
+wsclean:
+	@command -v wsclean >/dev/null || .ci/install-wsclean
+
+demo: setup ## make a small observation pair, reprocess it, show the image and the fluxes
+	@test -e '$(demo)/data/production.yaml' || ./submit.py demo-data '$(demo)/data'
+	@export LOFARGRID_DATA="$$PWD/$(demo)/tracker" && ./submit.py run '$(demo)/data/production.yaml'
+	@./submit.py demo-result '$(demo)/data'
+
+test: .venv/dev wsclean ## all tests, with the real tools; coverage must reach 95 %
+	@rm -f .coverage*
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 -m 'not service'
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -m service
+	@$(python) -m coverage report --fail-under=95 --skip-covered
+	@$(MAKE) --no-print-directory lint
+
+test-fast: .venv/dev ## tests without the science tools' whole runs
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 -m 'not service'
+
+bench: setup ## speed against plain scripts; fails if a ratio misses its target
+	@for one in benchmarks/[a-z]*.py; do echo "== $$one"; $(python) "$$one"; done
+
+lint: .venv/dev ## style, types and the direction of imports
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+clean: ## remove the demo and the environment
+	rm -rf .venv '$(demo)'

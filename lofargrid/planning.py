@@ -1,0 +1,91 @@
+"""Pure: what a production will take, before anything is started."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lofargrid.model import PlannedJob
+from lofargrid.recipes import Recipe
+from lofargrid.splitting import SplitStep, beams
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What one step will take. ``about`` says that the number of jobs waits for the subbands' frequencies."""
+
+    step: str
+    split: str
+    jobs: int
+    about: bool
+    cores: int
+    memory_mb: int
+    core_hours_at_most: float
+    products: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a production will take.
+
+    ``scratch_bytes_at_most`` counts what is kept between the steps and the work folders of all slots.
+    """
+
+    production: str
+    pipeline: str
+    recipe_hash: str
+    subbands: Mapping[str, int]
+    unusable: Mapping[str, str]
+    input_bytes: int
+    scratch_bytes_at_most: int
+    output: str
+    steps: tuple[StepPlan, ...]
+
+
+def summarise(recipe: Recipe, jobs: Sequence[PlannedJob], sizes: Mapping[str, int], slots: int) -> Plan:
+    """Add up what a production will take.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    jobs
+        The jobs that can be known now.
+    sizes
+        Bytes of each input file, by URL.
+    slots
+        How many jobs run at once.
+    """
+    steps = recipe.split_steps()
+    factor = max(one.step.resources.scratch_factor for one in steps)
+    work = slots * max(sizes.values(), default=0) * factor
+    return Plan(
+        production=recipe.production,
+        pipeline=recipe.pipeline.pipeline,
+        recipe_hash=recipe.hash,
+        subbands={role: sum(one.role == role for one in recipe.subbands) for role in recipe.pipeline.roles},
+        unusable={one.key: one.problem for one in recipe.subbands if one.reason},
+        input_bytes=sum(sizes.values()),
+        scratch_bytes_at_most=round(sum(sizes.values()) + work),
+        output=recipe.output,
+        steps=tuple(_step(recipe, one, [job for job in jobs if job.step == one.name]) for one in steps),
+    )
+
+
+def _step(recipe: Recipe, one: SplitStep, made: Sequence[PlannedJob]) -> StepPlan:
+    resources = one.step.resources
+    count = len(made) or _groups_at_least(recipe, one)
+    return StepPlan(
+        step=one.name,
+        split=f"group of {one.size}" if one.step.grouped else str(one.step.split),
+        jobs=count,
+        about=not made,
+        cores=resources.cores,
+        memory_mb=resources.memory_mb,
+        core_hours_at_most=round(count * resources.cores * resources.walltime_min / 60, 1),
+        products=tuple(output.suffix for output in one.step.outputs.values() if output.product),
+    )
+
+
+def _groups_at_least(recipe: Recipe, one: SplitStep) -> int:
+    """Frequencies are not known yet: as if each SAP were one piece of spectrum."""
+    members = (subband for subband in recipe.subbands if subband.role == one.step.over)
+    return sum(-(-len(group) // one.size) for group in beams(members).values())
