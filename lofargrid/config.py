@@ -105,4 +105,4 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _positive(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    return int(text) if text and re.fullmatch("[0-9]+", text) else 0

@@ -1,8 +1,11 @@
 """YAML files that people write: read safely, checked against a model, faults told with their line."""
 
 import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,7 +21,34 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class MisfitError(ValueError):
+    """What a document's own validator found wrong, and where in the document."""
+
+    def __init__(self, what: str, *location: int | str) -> None:
+        super().__init__(what)
+        self.location = location
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, and reads ``1e-5`` as the number that everybody means; YAML 1.1 asks for ``1.0e-5``."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
 Model = TypeVar("Model", bound=Document)
+
+
+def read_value(text: str) -> Any:
+    """Read a text as YAML.
+
+    Raises
+    ------
+    yaml.YAMLError
+        It is none.
+    """
+    return yaml.load(text, Loader=_Loader)
 
 
 def read_document(path: Path, model: type[Model]) -> Model:
@@ -31,8 +61,8 @@ def read_document(path: Path, model: type[Model]) -> Model:
     """
     text = _read_text(path)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_Loader)
+        data = read_value(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
@@ -41,12 +71,25 @@ def read_document(path: Path, model: type[Model]) -> Model:
             Fault(f"not valid YAML: {what}", "Check indentation, colons and quotes", str(path), line)
         ) from None
     if not isinstance(data, dict):
-        raise InputError(Fault("not a mapping of keys to values", _keys_remedy(model), str(path), 1))
+        raise InputError(Fault("not a mapping of keys to values", _keys_remedy([model]), str(path), 1))
+    repeated = list(_repeated(path, node, set()))
+    if repeated:
+        raise InputError(*repeated)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(path, node, model, detail) for detail in error.errors(include_url=False)]
-        raise InputError(*faults) from None
+        raise InputError(*_faults(path, node, model, error.errors(include_url=False))) from None
+
+
+def located(path: Path, faults: Iterable[Fault]) -> list[Fault]:
+    """Add the line to the faults that name a field of a document and no line yet."""
+    node = yaml.compose(_read_text(path), Loader=_Loader)
+    return [
+        replace(fault, line=_line(node, tuple(fault.field.split("."))))
+        if fault.file == str(path) and fault.field and fault.line is None
+        else fault
+        for fault in faults
+    ]
 
 
 def _read_text(path: Path) -> str:
@@ -58,43 +101,101 @@ def _read_text(path: Path) -> str:
         raise InputError(Fault(f"cannot be read: {error}", "Check its permissions", str(path))) from None
 
 
-def _fault(path: Path, node: yaml.Node | None, model: type[Document], detail: Any) -> Fault:
-    location: Location = detail["loc"]
-    field = ".".join(str(part) for part in location)
-    what, remedy = _in_words(model, location, detail)
-    return Fault(what, remedy, str(path), _line(node, location), field)
+def _repeated(path: Path, node: yaml.Node | None, seen: set[int]) -> Iterator[Fault]:
+    """Keys that stand twice in one mapping: YAML would silently take the last."""
+    if isinstance(node, yaml.CollectionNode) and id(node) not in seen:
+        seen.add(id(node))
+        first: dict[str, int] = {}
+        for child in node.value:
+            key, value = child if isinstance(node, yaml.MappingNode) else (None, child)
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in first:
+                    what = f"this key stands already in line {first[key.value]}"
+                    yield Fault(what, "Remove one of the two", str(path), line, key.value)
+                first.setdefault(key.value, line)
+            yield from _repeated(path, value, seen)
 
 
-def _in_words(model: type[Document], location: Location, detail: Any) -> tuple[str, str]:
-    kind = detail["type"]
+def _faults(path: Path, node: yaml.Node | None, model: type[Document], details: Sequence[Any]) -> list[Fault]:
+    """One fault a field. Where several forms are allowed, the form that got furthest is the one that was meant."""
+    by_place: dict[Location, list[Any]] = {}
+    for detail in details:
+        by_place.setdefault(_place(node, detail), []).append(detail)
+    deepest = [
+        place
+        for place in by_place
+        if not any(len(other) > len(place) and other[: len(place)] == place for other in by_place)
+    ]
+    return [
+        Fault(*_in_words(model, place, by_place[place]), str(path), _line(node, place), ".".join(map(str, place)))
+        for place in deepest
+    ]
+
+
+def _place(node: yaml.Node | None, detail: Any) -> Location:
+    """Where a fault is, without the names of the forms that pydantic tried."""
+    location: Location = detail["loc"] + getattr(detail.get("ctx", {}).get("error"), "location", ())
+    place: Location = ()
+    for part in location:
+        found = _child(node, part)
+        if found:
+            place, node = (*place, part), found[1]
+    return (*place, location[-1]) if detail["type"] == "missing" else place
+
+
+def _in_words(model: type[Document], place: Location, details: Sequence[Any]) -> tuple[str, str]:
+    first = details[0]
+    kind = first["type"]
     if kind == "extra_forbidden":
-        return "unknown key", _did_you_mean(str(location[-1]), model, location)
+        return "unknown key", _did_you_mean(str(place[-1]), _keys_at(model, place[:-1]))
     if kind == "missing":
         return "this key is missing", "Add it"
     if kind == "value_error":
-        return str(detail["ctx"]["error"]), ""
-    found = detail["input"]
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, found {found!r}", ""
+        return str(first["ctx"]["error"]), ""
+    if kind in ("model_type", "dict_type"):
+        return f"not a mapping of keys to values, found {first['input']!r}", _keys_remedy(_models_at(model, place))
+    if kind == "invalid_key":
+        return f"should be a text, found {first['input']!r}", "Put it in quotes"
+    wanted = dict.fromkeys(detail["msg"].removeprefix("Input should be ") for detail in details)
+    quotes = any(detail["type"] == "string_type" for detail in details) and not isinstance(first["input"], list | dict)
+    return f"should be {' or '.join(wanted)}, found {first['input']!r}", "Put it in quotes" if quotes else ""
 
 
-def _did_you_mean(word: str, model: type[Document], location: Location) -> str:
-    known = _keys_at(model, location[:-1])
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known here: {', '.join(known)}" if known else ""
 
 
+def _keys_remedy(models: Iterable[type[Document]]) -> str:
+    keys = [key for model in models for key in _keys(model)]
+    return f"It takes the keys {', '.join(keys)}" if keys else ""
+
+
 def _keys_at(model: type[Document], location: Location) -> list[str]:
-    current: Any = model
+    return [key for one in _models_at(model, location) for key in _keys(one)]
+
+
+def _keys(model: type[Document]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_at(model: type[Document], location: Location) -> list[type[Document]]:
+    """The documents that may stand at a place; names of entries and places in lists lead no deeper."""
+    current = [model]
     for part in location:
-        field = getattr(current, "model_fields", {}).get(part)
-        current = field.annotation if field else None
-    return list(getattr(current, "model_fields", {}))
+        fields = [one.model_fields[part] for one in current if isinstance(part, str) and part in one.model_fields]
+        if fields:
+            current = [inner for field in fields for inner in _models_in(field.annotation)]
+    return current
 
 
-def _keys_remedy(model: type[Document]) -> str:
-    return f"It takes the keys {', '.join(model.model_fields)}"
+def _models_in(annotation: Any) -> list[type[Document]]:
+    if isinstance(annotation, type) and issubclass(annotation, Document):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]
 
 
 def _line(node: yaml.Node | None, location: Location) -> int | None:
@@ -114,6 +215,8 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Nod
         for key, value in node.value:
             if key.value == str(part):
                 return key, value
+        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+        return next(filter(None, (_child(value, part) for value in merged)), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
     return None

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 from lofargrid_runner.contract import JobSpec, Report
 
@@ -12,6 +14,7 @@ from lofargrid.errors import BackendError, LofarGridError
 from lofargrid.frequency import absolute_subband
 from lofargrid.merging import Need, Verdict
 from lofargrid.model import Job, Source, StoredOutput
+from lofargrid.names import file_name
 from lofargrid.productions import recipe_of, refresh
 from lofargrid.provenance import provenance
 from lofargrid.recipes import Recipe
@@ -80,11 +83,13 @@ class Engine:
         self._places = places
         self._clock = clock
         self._cursor: str | None = None
-        self._recipes: dict[tuple[int, str], Recipe] = {}
+        self._recipes: dict[tuple[int, int], Recipe] = {}
         self._moves = 0
         self._troubles: list[str] = []
-        # What a tick has to look at again; after a start that is everything.
+        # What a tick has to look at again: productions in which something ended, jobs that succeeded. After a
+        # start everything is looked at.
         self._touched: set[int] | None = None
+        self._settled: set[int] = set()
         self._succeeded: set[int] | None = None
 
     def tick(self) -> Tick:
@@ -98,12 +103,14 @@ class Engine:
         self._guard(self._clean)
         return Tick(self._moves, self._tracker.in_flight(self._backend.name), tuple(self._troubles))
 
-    def _guard(self, stage: Callable[[], None]) -> None:
-        """A service that is in trouble stops its own stage only; the next tick tries again."""
+    def _guard(self, stage: Callable[[], None]) -> bool:
+        """A service or a disk that is in trouble stops its own stage only; the next tick tries again."""
         try:
             stage()
-        except BackendError as error:
+        except (BackendError, OSError) as error:
             self._troubles.append(str(error))
+            return False
+        return True
 
     def _now(self, later_s: float = 0.0) -> str:
         return (self._clock() + timedelta(seconds=later_s)).astimezone(UTC).isoformat(timespec="milliseconds")
@@ -115,8 +122,10 @@ class Engine:
                 self._touch(job)
 
     def _touch(self, job: Job) -> None:
+        production_id = self._production(job).id
+        self._settled.add(production_id)
         if self._touched is not None:
-            self._touched.add(self._production(job).id)
+            self._touched.add(production_id)
 
     def _production(self, job: Job) -> ProductionRecord:
         production = self._tracker.production(job.production)
@@ -124,7 +133,7 @@ class Engine:
         return production
 
     def _recipe(self, production: ProductionRecord) -> Recipe:
-        key = (production.id, production.recipe_hash)
+        key = (production.id, production.generation)
         if key not in self._recipes:
             self._recipes[key] = recipe_of(self._tracker, production)
         return self._recipes[key]
@@ -137,51 +146,58 @@ class Engine:
         with self._tracker.transaction():
             for observation in changes.observations:
                 self._observe(observation)
-        self._cursor = changes.cursor
         if first:
             self._reconcile({observation.attempt for observation in changes.observations})
+        self._cursor = changes.cursor
 
     def _reconcile(self, known: set[str]) -> None:
-        """After a start: what stands as intended is handed over again, what the backend does not know is lost."""
-        intended: list[AttemptRecord] = []
+        """After a start: what stands as intended is handed over again, what the backend does not know is lost.
+
+        What no job waits for any more is not handed over, or cancelled if the backend has it.
+        """
+        intended: list[tuple[Job, str]] = []
+        unwanted: list[str] = []
         for attempt in self._tracker.unfinished_attempts(self._backend.name):
+            job = self._tracker.job_by_id(attempt.job_id)
             if attempt.id in known:
-                continue
-            if attempt.phase is Phase.INTENDED:
-                intended.append(attempt)
+                unwanted += [] if _awaits(job, attempt) else [attempt.id]
+            elif attempt.phase is Phase.INTENDED and _awaits(job, attempt):
+                intended.append((job, attempt.id))
             else:
                 lost = Observation(attempt.id, Phase.LOST, detail="the backend does not know it")
                 with self._tracker.transaction():
                     self._observe(lost)
-        jobs = [self._tracker.job_by_id(attempt.job_id) for attempt in intended]
-        self._hand_over([(job, attempt.id) for job, attempt in zip(jobs, intended, strict=True)])
+        if unwanted:
+            self._backend.cancel(unwanted)
+        self._hand_over(intended)
 
     def _observe(self, observation: Observation) -> None:
         attempt = self._tracker.attempt(observation.attempt)
         if attempt is None or attempt.phase in (Phase.ENDED, Phase.LOST):
             return
         job = self._tracker.job_by_id(attempt.job_id)
-        now = self._now()
-        if observation.phase in (Phase.QUEUED, Phase.RUNNING):
-            self._tracker.note_phase(attempt.id, observation.phase, now, observation.node, observation.batch_id)
-            if observation.phase is Phase.RUNNING and job.state is JobState.SUBMITTED:
-                self._move(job, JobState.RUNNING)
+        if observation.phase in (Phase.ENDED, Phase.LOST):
+            self._ended(job, attempt, observation)
             return
-        self._ended(job, attempt, observation)
+        now = self._now()
+        self._tracker.note_phase(attempt.id, observation.phase, now, observation.node, observation.batch_id)
+        if observation.phase is Phase.RUNNING and job.state is JobState.SUBMITTED and _awaits(job, attempt):
+            self._move(job, JobState.RUNNING)
 
     def _ended(self, job: Job, attempt: AttemptRecord, observation: Observation) -> None:
         report = observation.report
-        reason = None if report and report.succeeded else _reason(observation)
+        reason = None if report and report.succeeded else _reason(report)
         detail = report.detail if report else observation.detail
         phase = Phase.ENDED if report else Phase.LOST
         self._tracker.end_attempt(attempt.id, phase, self._now(), reason, detail, observation.report_text or None)
-        if job.attempt != attempt.id or job.state in FINAL:
-            # A zombie: its job was cancelled, superseded or given to another attempt. It changes nothing.
-            return
-        if report and reason is None:
+        if not _awaits(job, attempt):
+            # A zombie: its job was cancelled, superseded or given to another attempt. It changes nothing, but
+            # may have left files.
+            self._touch(job)
+        elif reason:
+            self._fail(job, reason, detail)
+        elif report:
             self._succeed(job, report)
-        else:
-            self._fail(job, reason or Reason.RUNNER_ERROR, detail)
 
     def _succeed(self, job: Job, report: Report) -> None:
         production = self._production(job)
@@ -195,14 +211,25 @@ class Engine:
             self._tracker.add_file(file, output.product)
         measured = {key: value for check in report.measurements.values() for key, value in check.items()}
         self._tracker.remember(job.id, measured)
-        frequency_hz = measured.get("centre_frequency_hz")
-        if step.split == "subband" and isinstance(frequency_hz, int | float):
-            place = absolute_subband(frequency_hz, measured.get("clock_mhz"))
-            self._tracker.place(production.id, job.role, job.key, place)
+        if step.split == "subband":
+            self._place(job, production, measured)
         self._move(job, JobState.SUCCEEDED)
         self._tracker.mark_stale(job.id)
         if self._succeeded is not None:
             self._succeeded.add(job.id)
+
+    def _place(self, job: Job, production: ProductionRecord, measured: Mapping[str, Any]) -> None:
+        """Remember where a subband lies in the spectrum, if a check has told and LOFAR has such a place."""
+        frequency_hz = measured.get("centre_frequency_hz")
+        if not isinstance(frequency_hz, int | float):
+            return
+        try:
+            place = absolute_subband(frequency_hz, measured.get("clock_mhz"))
+        except ValueError as error:
+            text = f"its frequency is not used: {error}"
+            self._tracker.event(self._now(), production.id, job.id, job.attempt, text=text)
+            return
+        self._tracker.place(production.id, job.role, job.key, place)
 
     def _fail(self, job: Job, reason: Reason, detail: str) -> None:
         step = self._recipe(self._production(job)).steps[job.step]
@@ -219,12 +246,14 @@ class Engine:
 
     def _expand(self) -> None:
         """Make the jobs of grouped steps whose subbands have all told their frequency, or never will."""
+        if self._tracker.changed_outside():
+            self._touched = None
         pending = self._tracker.expansions()
-        due = [one for one in pending if self._touched is None or one.production_id in self._touched]
-        self._touched = set()
-        for expansion in due:
-            if self._tracker.undecided(expansion) == 0:
+        for expansion in pending:
+            due = self._touched is None or expansion.production_id in self._touched
+            if due and self._tracker.undecided(expansion) == 0:
                 self._expand_one(expansion)
+        self._touched = set()
 
     def _expand_one(self, expansion: Expansion) -> None:
         production = self._tracker.production_by_id(expansion.production_id)
@@ -232,7 +261,8 @@ class Engine:
             entered = refresh(self._tracker, production.id, self._recipe(production), self._now())
             self._tracker.expanded(expansion, self._now())
             self._moves += 1
-        self._backend.cancel(entered.live)
+        if entered.live:
+            self._backend.cancel(entered.live)
 
     def _start(self) -> None:
         """Judge the jobs whose needs are final; one that fails may make others startable at once."""
@@ -274,6 +304,12 @@ class Engine:
         self._hand_over(pairs)
 
     def _hand_over(self, pairs: Sequence[tuple[Job, str]]) -> None:
+        # Until this has come to its end the next tick reconciles: what stands as intended is handed over again.
+        cursor, self._cursor = self._cursor, None
+        self._hand_over_now(pairs)
+        self._cursor = cursor
+
+    def _hand_over_now(self, pairs: Sequence[tuple[Job, str]]) -> None:
         specs: list[JobSpec] = []
         for job, attempt in pairs:
             try:
@@ -284,12 +320,7 @@ class Engine:
                     self._fail(job, Reason.SUBMIT_FAILED, str(error))
         if not specs:
             return
-        try:
-            self._backend.submit(specs)
-        except BackendError:
-            # What stands as intended is handed over again by the reconcile of the next tick.
-            self._cursor = None
-            raise
+        self._backend.submit(specs)
         with self._tracker.transaction():
             for spec in specs:
                 self._tracker.note_phase(spec.attempt, Phase.QUEUED, self._now())
@@ -347,62 +378,75 @@ class Engine:
     # Publish and clean
 
     def _publish(self) -> None:
+        """Give products their final names; one that cannot be stored does not keep back the others."""
         for file in self._tracker.to_publish():
-            job = self._tracker.job_by_id(file.job_id)
-            recipe = self._recipe(self._production(job))
-            url = f"{recipe.output}/{file.filename}"
-            self._storage.copy(file.url, url, file.adler32)
-            self._storage.write(f"{url}.json", provenance(self._tracker, recipe, job, file))
-            with self._tracker.transaction():
-                self._tracker.note_published(file, url)
-                production = self._production(job)
-                self._tracker.event(self._now(), production.id, job.id, job.attempt, text=f"published {url}")
-            self._moves += 1
+            self._guard(partial(self._publish_one, file))
+
+    def _publish_one(self, file: StoredOutput) -> None:
+        job = self._tracker.job_by_id(file.job_id)
+        production = self._production(job)
+        recipe = self._recipe(production)
+        url = f"{recipe.output}/{file.filename}"
+        self._storage.copy(file.url, url, file.adler32)
+        self._storage.write(f"{url}.json", provenance(self._tracker, recipe, job, file))
+        with self._tracker.transaction():
+            self._tracker.note_published(file, url)
+            self._tracker.event(self._now(), production.id, job.id, job.attempt, text=f"published {url}")
+        self._settled.add(production.id)
+        self._moves += 1
 
     def _clean(self) -> None:
         """Delete what no job will read. After a start everything on scratch is looked at."""
         succeeded, self._succeeded = self._succeeded, set()
+        settled, self._settled = self._settled, set()
         if succeeded is None:
             candidates = self._tracker.on_scratch()
+            settled |= {self._production(self._tracker.job_by_id(job_id)).id for job_id in candidates}
         else:
             candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
-        productions: dict[int, ProductionRecord] = {}
         for job_id in dict.fromkeys(candidates):
-            production = self._delete_disposable(job_id)
-            productions[production.id] = production
-        for production in productions.values():
-            if self._tracker.unfinished(production.id) == 0:
-                self._sweep(production, self._recipe(production))
+            if not self._guard(partial(self._delete_disposable, job_id)):
+                self._succeeded.add(job_id)
+        for production_id in settled:
+            if not self._guard(partial(self._sweep, production_id)):
+                self._settled.add(production_id)
 
-    def _delete_disposable(self, job_id: int) -> ProductionRecord:
+    def _delete_disposable(self, job_id: int) -> None:
         job = self._tracker.job_by_id(job_id)
-        production = self._production(job)
-        recipe = self._recipe(production)
-        if not recipe.keep_intermediates:
-            readers = [name for name, step in recipe.steps.items() if step.grouped and job.step in step.needs]
-            for file in self._tracker.disposable(job_id, readers):
-                self._storage.delete(file.url)
-                with self._tracker.transaction():
-                    self._tracker.note_deleted(file)
-        return production
+        recipe = self._recipe(self._production(job))
+        if recipe.keep_intermediates:
+            return
+        readers = [name for name, step in recipe.steps.items() if step.grouped and job.step in step.needs]
+        for file in self._tracker.disposable(job_id, readers):
+            self._storage.delete(file.url)
+            with self._tracker.transaction():
+                self._tracker.note_deleted(file)
 
-    def _sweep(self, production: ProductionRecord, recipe: Recipe) -> None:
-        """A production has ended: delete what dead attempts left on its scratch."""
-        for job_id in self._tracker.on_scratch(production.id):
+    def _sweep(self, production_id: int) -> None:
+        """If a production has ended: delete what superseded jobs and dead attempts left on its scratch."""
+        if self._tracker.unfinished(production_id):
+            return
+        for job_id in self._tracker.on_scratch(production_id):
             self._delete_disposable(job_id)
-        folder = self._places.scratch(recipe)
-        jobs = (self._tracker.job_by_id(job_id) for job_id in self._tracker.on_scratch(production.id))
-        wanted = {file.url for job in jobs for file in self._tracker.files(job.id)}
+        folder = self._places.scratch(self._recipe(self._tracker.production_by_id(production_id)))
+        on_scratch = self._tracker.on_scratch(production_id)
+        # By name, which holds the attempt: a URL has several spellings.
+        wanted = {file_name(file.url) for job_id in on_scratch for file in self._tracker.files(job_id)}
         for url in self._storage.list(folder):
-            if url not in wanted and f".{self._tracker.id}-" in url:
+            if file_name(url) not in wanted and f".{self._tracker.id}-" in file_name(url):
                 self._storage.delete(url)
         self._storage.remove_folder(folder)
 
 
-def _reason(observation: Observation) -> Reason:
-    if observation.report is None:
+def _awaits(job: Job, attempt: AttemptRecord) -> bool:
+    """Whether a job waits for this attempt, and not for another one or none."""
+    return job.attempt == attempt.id and job.state in (JobState.SUBMITTED, JobState.RUNNING)
+
+
+def _reason(report: Report | None) -> Reason:
+    if report is None:
         return Reason.LOST
-    return Reason(observation.report.reason) if observation.report.reason else Reason.RUNNER_ERROR
+    return Reason(report.reason) if report.reason else Reason.RUNNER_ERROR
 
 
 def _raw(job: Job, recipe: Recipe) -> list[Source]:

@@ -57,6 +57,6 @@ def absolute_subband(frequency_hz: float, clock_mhz: int | None = None) -> Absol
 
 
 def group_of(subband: AbsoluteSubband, size: int) -> int:
-    """The group of a subband: floor(ABN / size), zones kept apart."""
+    """The group of a subband: floor(ABN / size), after those of the zones below, so that no group crosses two."""
     groups_per_zone = -(-SUBBANDS_PER_ZONE // size)
     return (subband.zone - 1) * groups_per_zone + subband.abn // size

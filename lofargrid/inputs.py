@@ -4,6 +4,7 @@ A line is a ``file://`` URL, a path or a SURL, and after tabs columns ``key=valu
 ``adler32``, ``frequency_mhz``, ``sap``. Blank lines and lines that start with # are passed over.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,6 +116,8 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
         key, equals, value = part.partition("=")
         if key not in COLUMNS or not equals:
             raise ValueError(f"the column {part!r} is not one of {'=, '.join(COLUMNS)}=")
+        if key in columns:
+            raise ValueError(f"the column {key}= stands there twice")
         columns[key] = value
     return entry, columns
 
@@ -125,23 +128,15 @@ def _locate(entry: str, folders: Sequence[Path]) -> Path:
 
 
 def _whole(column: str, value: str | int) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if number < 0:
+    if not re.fullmatch("[0-9]+", str(value)):
         raise ValueError(f"{column}={value} is not a whole number")
-    return number
+    return int(value)
 
 
 def _adler32(value: str) -> str:
-    try:
-        number = int(value, 16)
-    except ValueError:
-        number = -1
-    if len(value) > 8 or number < 0:
+    if not re.fullmatch("[0-9A-Fa-f]{1,8}", value):
         raise ValueError(f"adler32={value} is not a checksum of up to 8 hexadecimal digits")
-    return f"{number:08x}"
+    return value.lower().zfill(8)
 
 
 def _megahertz(value: str) -> float:

@@ -59,7 +59,7 @@ def refuse_unless_enough(subbands: Sequence[Subband], minimum_subbands: float, g
     faults = [_fault(one) for one in subbands if one.reason]
     for (role, observation, sap), members in beams(subbands).items():
         usable = sum(one.reason is None for one in members)
-        enough = usable > 0 and usable >= minimum_subbands * len(members)
+        enough = usable > 0 and usable / len(members) >= minimum_subbands
         if enough and not (gaps == "fail" and usable < len(members)):
             continue
         what = f"{usable} of {len(members)} subbands of {role} {observation} SAP{sap:03d} can be used"

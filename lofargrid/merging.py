@@ -7,6 +7,9 @@ from lofargrid.model import Job
 from lofargrid.pipelines import Step
 from lofargrid.states import JobState, Reason
 
+GROUP_MINIMUM = 0.5
+"""The fraction of its subbands that a group must hold where its step names no ``minimum`` of its own."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -51,7 +54,8 @@ def judge(
     unusable
         Listed subbands that cannot be read, with the cause; they count where the step reads raw subbands.
     minimum_subbands
-        The fraction of ``job.subbands`` that must be there; the step's own ``minimum`` goes before it.
+        The fraction of a SAP's listed subbands that must be there. A group has a minimum of its own, or a few
+        lost subbands would cost whole bands. The step's ``minimum`` goes before both.
     gaps
         ``fail`` refuses any lack in a merge.
     """
@@ -59,7 +63,7 @@ def judge(
     if not step.merges:
         return _one_need_failed(broken) if broken else Verdict()
     lacks = _lacks(job, step, needs, unusable)
-    minimum = minimum_subbands if step.minimum is None else step.minimum
+    minimum = _minimum(step, minimum_subbands)
     own = [key for key in job.subbands if key in lacks]
     holes = [f"ABN {slot.abn}" for slot in job.slots if not slot.key]
     foreign = [need for need in broken if need.job.role != job.role]
@@ -68,10 +72,16 @@ def judge(
     if gaps == "fail" and (own or holes):
         return Verdict(Reason.GAP, f"absent: {_some([*own, *holes])}", tuple(sorted(lacks)))
     there = len(job.subbands) - len(own)
-    if there == 0 or there < minimum * len(job.subbands):
+    if there == 0 or there / len(job.subbands) < minimum:
         detail = f"{there} of {len(job.subbands)} subbands, {minimum:.0%} are asked for; lacking: {_some(own)}"
         return Verdict(Reason.TOO_FEW_INPUTS, detail, tuple(sorted(lacks)))
     return Verdict(lacks=tuple(sorted(lacks)))
+
+
+def _minimum(step: Step, minimum_subbands: float) -> float:
+    if step.minimum is not None:
+        return step.minimum
+    return GROUP_MINIMUM if step.grouped else minimum_subbands
 
 
 def _one_need_failed(broken: Sequence[Need]) -> Verdict:

@@ -11,8 +11,8 @@ from lofargrid.states import JobState, Reason
 class Subband:
     """One line of an input list: a subband of one observation in one role.
 
-    ``frequency_hz`` is the centre, ``clock_mhz`` 200 or 160 where the list says so. ``size_bytes`` and
-    ``adler32`` are what the list promises. ``problem`` and ``reason`` tell why it cannot be used.
+    ``frequency_hz`` is the centre. It, ``size_bytes`` and ``adler32`` are what the list promises. ``problem``
+    and ``reason`` tell why it cannot be used.
     """
 
     role: str

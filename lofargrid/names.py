@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 _PRODUCT = re.compile(
-    r"L(?P<sas_id>[0-9]{4,9})(?:_SAP(?P<sap>[0-9]{3}))?_SB(?P<subband>[0-9]{3})"
+    r"L(?P<sas_id>[1-9][0-9]{3,8})(?:_SAP(?P<sap>[0-9]{3}))?_SB(?P<subband>[0-9]{3})"
     r"_uv(?P<processing>\.dppp)?\.MS(?:_(?P<suffix>[0-9a-f]{8}))?(?P<tar>\.tar)?"
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -71,7 +71,8 @@ def path_of(url: str) -> str:
     SRM writes it behind ``?SFN=``; the LTA's download service behind ``?surl=``.
     """
     parts = urlsplit(url)
-    query = parse_qs(parts.query)
+    # A plus sign is part of a name here, not a space as in web forms.
+    query = parse_qs(parts.query.replace("+", "%2B"))
     if "SFN" in query:
         return query["SFN"][0]
     if "surl" in query:
@@ -100,7 +101,7 @@ def sap_key(observation: str, sap: int) -> str:
 
 
 def group_key(observation: str, sap: int, group: int) -> str:
-    """``L654321-SAP000-G0024``: the group of absolute subbands N*24 to N*24 + N - 1."""
+    """``L654321-SAP000-G0024``: a group of absolute subbands, by the number that `frequency.group_of` gives."""
     return f"{sap_key(observation, sap)}-G{group:04d}"
 
 

@@ -1,5 +1,6 @@
 """Pipelines as content: ``sandbox/<name>/pipeline.yaml`` read, checked, and asked about."""
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Annotated, Any, Literal
 from jinja2 import Environment, TemplateSyntaxError, meta
 from pydantic import Field, field_validator, model_validator
 
-from lofargrid.documents import Document, read_document
+from lofargrid.documents import Document, MisfitError, read_document
 from lofargrid.errors import Fault, InputError
+from lofargrid.names import safe_name
 
 ParameterType = Literal["int", "float", "bool", "str", "file", "files", "command"]
 Scalar = bool | int | float | str
+Words = Annotated[list[str], Field(min_length=1)]
 _JINJA = Environment(autoescape=False)
 
 
@@ -39,11 +42,18 @@ class Parameter(Document):
         """Whether the production must name it."""
         return "default" not in self.model_fields_set
 
+    @model_validator(mode="after")
+    def _fitting_default(self) -> "Parameter":
+        problem = "" if self.required or self.default in (None, "", []) else value_problem(self, self.default)
+        if problem:
+            raise MisfitError(problem, "default")
+        return self
+
 
 class Group(Document):
     """Split by frequency: groups of ``group`` absolute subbands, or of as many as that parameter says."""
 
-    group: int | str
+    group: Annotated[int, Field(ge=1)] | str
 
 
 class StepInput(Document):
@@ -66,13 +76,21 @@ class StepInput(Document):
 
 
 class UserCommand(Document):
-    """A command that the user gives as a parameter, with what its words ``{input}`` etc. stand for."""
+    """A command that the user gives as a parameter, with what its words ``{input}`` etc. stand for.
+
+    ``files`` is the folder of a parameter of type files, such as ``parameters/scripts``.
+    """
 
     command: str
     input: str = ""
     output: str = ""
     name: str = ""
     files: str = ""
+
+    @property
+    def files_parameter(self) -> str:
+        """The parameter whose files come along; empty if none do."""
+        return self.files.rpartition("/")[2]
 
 
 class Expect(Document):
@@ -87,7 +105,7 @@ class Expect(Document):
 class StepCheck(Document):
     """A command that prints measurements as JSON, and what they must be."""
 
-    command: list[str]
+    command: Words
     expect: dict[str, Expect] = {}
 
 
@@ -121,7 +139,7 @@ class Step(Document):
     over: str
     split: Literal["subband", "all"] | Group
     inputs: dict[str, StepInput]
-    commands: list[list[str] | UserCommand]
+    commands: list[Words | UserCommand]
     outputs: dict[str, StepOutput]
     description: str = ""
     when: dict[str, Scalar | list[Scalar]] = {}
@@ -183,20 +201,50 @@ class Pipeline(Document):
     @model_validator(mode="after")
     def _consistent(self) -> "Pipeline":
         for name, step in self.steps.items():
-            if step.over not in self.roles:
-                raise ValueError(f"steps.{name}.over: there is no role {step.over!r}")
-            for label, source in step.inputs.items():
-                problem = self._source_problem(name, step, source)
-                if problem:
-                    raise ValueError(f"steps.{name}.inputs.{label}: {problem}")
-            for word in step.when:
-                if word not in self.parameters:
-                    raise ValueError(f"steps.{name}.when: there is no parameter {word!r}")
+            for place, problem in self._problems(name, step):
+                raise MisfitError(problem, "steps", name, *place)
         return self
+
+    def _problems(self, name: str, step: Step) -> Iterator[tuple[tuple[int | str, ...], str]]:
+        """What is wrong with a step, and where in it."""
+        if not safe_name(name):
+            yield (), f"the name {name!r} may hold letters, digits, - and _ only, 64 at most"
+        if step.over not in self.roles:
+            yield ("over",), f"there is no role {step.over!r}"
+        for word in step.when:
+            if word not in self.parameters:
+                yield ("when", word), f"there is no parameter {word!r}"
+        if isinstance(step.split, Group) and isinstance(step.split.group, str):
+            size = self.parameters.get(step.split.group)
+            if size is None or size.type != "int":
+                yield ("split", "group"), f"{step.split.group!r} is not a parameter of type int"
+        for label, source in step.inputs.items():
+            problem = self._source_problem(name, step, source)
+            if problem:
+                yield ("inputs", label), problem
+        for number, command in enumerate(step.commands):
+            problem = self._command_problem(step, command)
+            if problem:
+                yield ("commands", number), problem
+        suffixes: set[str] = set()
+        for label, output in step.outputs.items():
+            if output.suffix in suffixes:
+                yield ("outputs", label), f"another output is stored with the suffix {output.suffix!r} too"
+            suffixes.add(output.suffix)
+
+    def _command_problem(self, step: Step, command: list[str] | UserCommand) -> str:
+        if isinstance(command, UserCommand):
+            kinds = {"command": command.command} | ({"files": command.files_parameter} if command.files else {})
+            wrong = [word for kind, word in kinds.items() if getattr(self.parameters.get(word), "type", "") != kind]
+            return f"{wrong[0]!r} is not a parameter of the type that this takes" if wrong else ""
+        names = [word.removeprefix("*inputs.") for word in command if word.startswith("*inputs.")]
+        return next((f"there is no input {name!r} in this step" for name in names if name not in step.inputs), "")
 
     def _source_problem(self, name: str, step: Step, source: StepInput) -> str:
         if not source.step:
-            return "" if source.from_ == step.over else f"{source.from_!r} is not the role {step.over!r}"
+            if source.from_ != step.over:
+                return f"{source.from_!r} is not the role {step.over!r}"
+            return _path_problem(source, many=step.merges)
         earlier = list(self.steps)[: list(self.steps).index(name)]
         maker = self.steps.get(source.step)
         if maker is None or source.step not in earlier:
@@ -207,9 +255,7 @@ class Pipeline(Document):
             return f"of another role only a step with split: all can be used, {source.step!r} is not"
         if maker.grouped and not (step.split == "all" or step.split == maker.split):
             return f"{source.step!r} makes groups; only the same groups or split: all can use them"
-        if step.split == "subband" and maker.over == step.over and maker.grouped:
-            return f"a step for each subband cannot use the groups of {source.step!r}"
-        return ""
+        return _path_problem(source, many=step.merges and maker.split not in ("all", step.split))
 
     def active(self, parameters: Mapping[str, Any]) -> dict[str, Step]:
         """The steps whose ``when`` holds for these parameters."""
@@ -218,6 +264,10 @@ class Pipeline(Document):
             for name, step in self.steps.items()
             if all(parameters[key] in _listed(wanted) for key, wanted in step.when.items())
         }
+
+
+def _path_problem(source: StepInput, many: bool) -> str:
+    return "many files come in, so {key} must stand in their path" if many and "{key}" not in source.path else ""
 
 
 def _listed(value: Scalar | list[Scalar]) -> list[Scalar]:
@@ -265,13 +315,12 @@ def parameters_used(step: Step, templates: Mapping[str, str], declared: Mapping[
     """
     texts = [*step.words(), *(templates[name] for name in step.files.values())]
     found = {name for text in texts for name in meta.find_undeclared_variables(_JINJA.parse(text))}
-    found |= set(step.when)
     for command in step.commands:
         if isinstance(command, UserCommand):
-            found |= {command.command, command.files}
+            # The user's own files travel with every job that runs the user's own command.
+            found |= {command.command, command.files_parameter}
     if isinstance(step.split, Group) and isinstance(step.split.group, str):
         found.add(step.split.group)
-    # The user's own files travel with every job that runs the user's own command.
     return found & set(declared)
 
 
@@ -308,10 +357,15 @@ def parameter_values(pipeline: Pipeline, given: Mapping[str, Any], file: str) ->
             )
             continue
         value = given.get(name, declared.default)
-        problem = "" if name not in given else value_problem(declared, value)
+        problem = value_problem(declared, value) if name in given else ""
         if problem:
-            faults.append(Fault(problem, "", file, None, f"parameters.{name}"))
+            faults.append(Fault(problem, f"It is {declared.description}", file, None, f"parameters.{name}"))
+            continue
         values[name] = _normal(declared, value)
+    for size in {step.split.group for step in pipeline.steps.values() if isinstance(step.split, Group)}:
+        if isinstance(size, str) and values.get(size, 1) < 1:
+            what = f"a group of {values[size]} subbands holds nothing"
+            faults.append(Fault(what, "Give 1 or more", file, None, f"parameters.{size}"))
     if faults:
         raise InputError(*faults)
     return values
@@ -337,12 +391,26 @@ def value_problem(declared: Parameter, value: Any) -> str:
         return f"{value!r} is not a list of texts"
     if declared.choices is not None and value not in declared.choices:
         return f"{value!r} is not one of {', '.join(map(str, declared.choices))}"
+    if declared.required and value in ("", []) and declared.type in ("file", "files"):
+        return "no file is named"
+    if declared.type == "command" and isinstance(value, str | list):
+        return _command_value_problem(value)
     if isinstance(value, int | float):
+        if not math.isfinite(value):
+            return f"{value} is not a finite number"
         if declared.minimum is not None and value < declared.minimum:
             return f"{value} is less than {declared.minimum}"
         if declared.maximum is not None and value > declared.maximum:
             return f"{value} is more than {declared.maximum}"
     return ""
+
+
+def _command_value_problem(value: str | list[str]) -> str:
+    try:
+        words = shlex.split(value) if isinstance(value, str) else value
+    except ValueError as error:
+        return f"{value!r} cannot be split into words: {error}"
+    return "" if words else "the command is empty"
 
 
 def _normal(declared: Parameter, value: Any) -> Any:

@@ -1,13 +1,15 @@
 """A recipe: pipeline, parameters, software and inputs frozen with a hash, so that a run can be repeated."""
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lofargrid.config import ProductionDocument
+from lofargrid.documents import located
 from lofargrid.errors import Fault, InputError
 from lofargrid.inputs import Line, inline_list, read_list, read_subbands
 from lofargrid.model import Subband
@@ -15,7 +17,6 @@ from lofargrid.names import file_url, is_url
 from lofargrid.pipelines import (
     Pipeline,
     Step,
-    UserCommand,
     group_size,
     parameter_values,
     parameters_used,
@@ -31,7 +32,8 @@ class Recipe:
     """All that decides what a production makes.
 
     ``parameters`` hold for file parameters the path inside the job's folder; ``files`` maps such paths to
-    where the user's file lies now. ``digests`` has the SHA-256 of each file of the sandbox and of ``files``.
+    where the user's file lies now. ``digests`` has the SHA-256 of each file of the sandbox and of ``files``,
+    ``imports`` the files of the sandbox that a script of it imports, also through others.
     """
 
     production: str
@@ -47,6 +49,7 @@ class Recipe:
     digests: Mapping[str, str]
     files: Mapping[str, str]
     templates: Mapping[str, str]
+    imports: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -92,26 +95,16 @@ class Recipe:
             mode="json", by_alias=True, exclude={"description", "resources", "retry", "minimum", "when"}
         )
         used = {name: self.parameters[name] for name in parameters_used(step, self.templates, self.pipeline.parameters)}
-        words = [*step.words(), *step.files.values()]
+        texts = [*step.words(), *(self.templates[name] for name in step.files.values())]
+        named = {name for name in self.digests if any(f"sandbox/{name}" in text for text in texts)}
+        named |= {one for name in named for one in self.imports.get(name, ())}
+        folders = tuple(f"{PARAMETERS_FOLDER}/{name}/" for name in used)
         files = {
             name: value
             for name, value in self.digests.items()
-            if name in step.files.values() or _mentions(words, name) or name.startswith(_folders(used, step))
+            if name in step.files.values() or name in named or name.startswith(folders)
         }
         return digest(definition, used, files, self.software, self.gaps if step.merges else "")
-
-
-def _mentions(words: Sequence[str], name: str) -> bool:
-    return any(f"sandbox/{name}" in word for word in words)
-
-
-def _folders(used: Mapping[str, Any], step: Step) -> tuple[str, ...]:
-    """The folders of the file parameters that a step uses."""
-    names = set(used)
-    for command in step.commands:
-        if isinstance(command, UserCommand):
-            names.add(command.files.rpartition("/")[2] or PARAMETERS_FOLDER)
-    return tuple(f"{PARAMETERS_FOLDER}/{name}/" for name in sorted(names))
 
 
 def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path, common: Path) -> Recipe:
@@ -146,7 +139,7 @@ def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path,
     except InputError as error:
         faults += error.faults
     if faults:
-        raise InputError(*faults)
+        raise InputError(*located(file, faults))
     shipped = dict(_sandbox_files(pipeline_folder, common)) | files
     output = document.output if is_url(document.output) else file_url(str((file.parent / document.output).resolve()))
     return Recipe(
@@ -160,15 +153,45 @@ def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path,
         gaps=document.policy.gaps,
         minimum_subbands=document.policy.minimum_subbands,
         keep_intermediates=document.policy.keep_intermediates,
-        digests={name: _sha256(Path(path)) for name, path in sorted(shipped.items())},
+        digests={name: sha256(Path(path)) for name, path in sorted(shipped.items())},
         files=shipped,
         templates=_templates(pipeline, pipeline_folder),
+        imports=_imports(shipped),
     )
 
 
 def _templates(pipeline: Pipeline, folder: Path) -> dict[str, str]:
     names = {name for step in pipeline.steps.values() for name in step.files.values()}
     return {name: (folder / name).read_text(encoding="utf-8") for name in sorted(names)}
+
+
+def _imports(shipped: Mapping[str, str]) -> dict[str, list[str]]:
+    direct = {
+        name: _imported(name, Path(path)) & set(shipped) for name, path in shipped.items() if name.endswith(".py")
+    }
+    found: dict[str, list[str]] = {}
+    for name in direct:
+        reached: set[str] = set()
+        waiting = [name]
+        while waiting:
+            new = direct[waiting.pop()] - reached
+            reached |= new
+            waiting += new
+        if reached:
+            found[name] = sorted(reached)
+    return found
+
+
+def _imported(name: str, path: Path) -> set[str]:
+    """The files beside a script that its imports may mean; Python looks there first."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()
+    modules = [one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names]
+    modules += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    folder = name.rpartition("/")[0]
+    return {f"{folder}/{module}.py".lstrip("/") for module in modules}
 
 
 def _sandbox_files(folder: Path, common: Path) -> Iterator[tuple[str, str]]:
@@ -194,6 +217,9 @@ def _ship_files(pipeline: Pipeline, values: Mapping[str, Any], file: Path) -> tu
                 faults.append(Fault(f"there is no file {entry!r}", remedy, str(file), None, f"parameters.{name}"))
                 continue
             inside = f"{PARAMETERS_FOLDER}/{name}/{path.name}"
+            if files.get(inside, str(path)) != str(path):
+                what = f"two files are called {path.name!r}, and both go into one folder of the job"
+                faults.append(Fault(what, "Rename one of the two", str(file), None, f"parameters.{name}"))
             files[inside] = str(path)
             shipped.append(f"sandbox/{inside}")
         parameters[name] = (shipped[:1] or [""])[0] if declared.type == "file" else shipped
@@ -241,7 +267,14 @@ def _lines(role: str, given: str | list[str], file: Path) -> tuple[list[Line], l
     return read_list(path), [folder, path.parent]
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -264,6 +297,7 @@ def to_json(recipe: Recipe) -> str:
         "digests": dict(recipe.digests),
         "files": dict(recipe.files),
         "templates": dict(recipe.templates),
+        "imports": dict(recipe.imports),
         "content": recipe.content(),
     }
     return json.dumps(fields)
@@ -284,7 +318,10 @@ def differences(old: str, new: Recipe) -> list[str]:
     lines = []
     for key in dict.fromkeys([*before, *after]):
         if before.get(key) != after.get(key):
-            lines.append(f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}")
+            texts = [_text(before.get(key)), _text(after.get(key))]
+            pairs = enumerate(zip(*texts, strict=False))
+            same = next((place for place, (one, other) in pairs if one != other), 0)
+            lines.append(f"{key}: {' -> '.join(_cut(text, same) for text in texts)}")
     return lines
 
 
@@ -296,6 +333,12 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
-def _shown(value: Any) -> str:
-    text = "absent" if value is None else json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _text(value: Any) -> str:
+    return "absent" if value is None else json.dumps(value)
+
+
+def _cut(text: str, same: int) -> str:
+    """At most 60 characters of a text, from just before the place where it differs from the other one."""
+    start = max(0, min(same - 20, len(text) - 54)) if len(text) > 60 else 0
+    shown = f"{'...' if start else ''}{text[start:]}"
+    return shown if len(shown) <= 60 else shown[:57] + "..."

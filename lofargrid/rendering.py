@@ -1,6 +1,7 @@
 """Pure: a job and its sources become the runner's job.json. Templates are strict: an unknown name is an error."""
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ import yaml
 from jinja2 import Environment, StrictUndefined, TemplateError
 from lofargrid_runner.contract import Check, Expectation, InputFile, JobSpec, Limits, OutputFile
 
+from lofargrid.documents import read_value
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import Job, Slot, Source
 from lofargrid.pipelines import Expect, Step, StepInput, UserCommand
-from lofargrid.recipes import Recipe
+from lofargrid.recipes import PARAMETERS_FOLDER, Recipe
 from lofargrid.software import Software
 
 _TEMPLATES = Environment(
@@ -119,10 +121,9 @@ class _Writer:
         if not isinstance(template, str):
             return template
         try:
-            value = yaml.safe_load(self.text(template))
+            value = read_value(self.text(template))
         except yaml.YAMLError as error:
             raise InputError(Fault(f"{template!r} gives no value: {error}", "", self.place)) from None
-        return tuple(value) if isinstance(value, list) else value
 
     def words(self, word: str) -> list[str]:
         if word.startswith("*inputs."):
@@ -158,10 +159,17 @@ def _context(recipe: Recipe, job: Job, step: Step, sources: Mapping[str, Sequenc
         "resources": step.resources,
     }
     if step.grouped:
-        first = next(iter(sources))
+        first = _subbandwise(recipe, step)
         context["slots"] = slots(job.slots, sources[first], step.inputs[first], recipe.gaps)
         context["grid"] = grid(context["slots"], sources[first])
     return context
+
+
+def _subbandwise(recipe: Recipe, step: Step) -> str:
+    """The input of a grouped step that has a file for each subband; the first one if none has."""
+    steps = recipe.pipeline.steps
+    names = [name for name, source in step.inputs.items() if not source.step or steps[source.step].split == "subband"]
+    return next(iter([*names, *step.inputs]))
 
 
 def slots(every: Sequence[Slot], sources: Sequence[Source], source: StepInput, gaps: str) -> list[dict[str, Any]]:
@@ -212,7 +220,7 @@ def _command(writer: _Writer, command: list[str] | UserCommand, recipe: Recipe) 
         "{input}": writer.text(command.input),
         "{output}": writer.text(command.output),
         "{name}": writer.text(command.name),
-        "{files}": writer.text(command.files),
+        "{files}": f"sandbox/{PARAMETERS_FOLDER}/{command.files_parameter}",
     }
     words = []
     for word in recipe.parameters[command.command]:
@@ -224,6 +232,9 @@ def _command(writer: _Writer, command: list[str] | UserCommand, recipe: Recipe) 
 
 def _expectation(writer: _Writer, expect: Expect) -> Expectation:
     values = {key: writer.value(value) for key, value in expect.model_dump().items()}
+    for key in ("within", "minimum", "maximum"):
+        if not isinstance(values[key], int | float | None) or isinstance(values[key], bool):
+            raise InputError(Fault(f"{values[key]!r} is not a number to compare with", "", writer.place, None, key))
     return Expectation(**{**values, "within": values["within"] or 0})
 
 

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lofargrid.recipes import Recipe
+from lofargrid.errors import Fault, InputError
+from lofargrid.recipes import Recipe, sha256
 from lofargrid.zipapp import SOURCES, build_zipapp
 
 
@@ -22,6 +23,8 @@ def freeze(recipe: Recipe, root: Path) -> Path:
 
     Raises
     ------
+    InputError
+        A file is not any more what it was when the recipe was made.
     OSError
         The folder cannot be written.
     """
@@ -35,6 +38,9 @@ def freeze(recipe: Recipe, root: Path) -> Path:
             target = made / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+            if sha256(target) != recipe.digests[name]:
+                remedy = "Bring it back as it was, or take it as it is with `run --replan`"
+                raise InputError(Fault("has changed since the production was entered", remedy, source))
             target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
         made.mkdir(exist_ok=True)
         made.rename(folder)

@@ -6,6 +6,9 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from lofargrid.commands import run
 from lofargrid.documents import Document, read_document
@@ -27,7 +30,7 @@ class Release(Document):
     environment: dict[str, str] = {}
     files: dict[str, str] = {}
     values: Values = Values()
-    versions: dict[str, list[str]] = {}
+    versions: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 
 class SoftwareDocument(Document):
@@ -68,12 +71,21 @@ def read_software(path: Path, release: str) -> Software:
         raise InputError(Fault(f"there is no software release {release!r}", remedy, field="software"))
     found = releases[release]
     places = {"environment": sys.prefix, "site_packages": sysconfig.get_path("purelib")}
+
+    def concrete(text: str) -> str:
+        try:
+            return text.format(**places)
+        except (LookupError, ValueError, AttributeError):
+            remedy = f"In braces may stand {', '.join(places)}; write other braces twice"
+            what = f"{text!r} names no place"
+            raise InputError(Fault(what, remedy, str(path), None, f"releases.{release}")) from None
+
     return Software(
         release=release,
-        path=tuple(folder.format(**places) for folder in found.path),
-        environment={name: value.format(**places) for name, value in found.environment.items()},
-        files={name: value.format(**places) for name, value in found.files.items()},
-        values=Values(aoflagger_strategy=found.values.aoflagger_strategy.format(**places)),
+        path=tuple(concrete(folder) for folder in found.path),
+        environment={name: concrete(value) for name, value in found.environment.items()},
+        files={name: concrete(value) for name, value in found.files.items()},
+        values=Values(aoflagger_strategy=concrete(found.values.aoflagger_strategy)),
         aliases=found.aliases,
         versions={name: tuple(words) for name, words in found.versions.items()},
     )

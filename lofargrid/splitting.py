@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lofargrid.errors import Fault, InputError
-from lofargrid.frequency import AbsoluteSubband, group_of
+from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, group_of, subband_width_hz
 from lofargrid.model import PlannedJob, Slot, Subband
 from lofargrid.names import group_key, job_name, sap_key
 from lofargrid.pipelines import Step
@@ -201,7 +201,7 @@ def places(subbands: Sequence[Subband], known: Mapping[str, AbsoluteSubband]) ->
     A subband without data is placed where all others of its SAP agree on one distance between subband number
     and place; else it stays out of every group, and products name it as lacking.
     """
-    placed = {subband.key: known[subband.key] for subband in subbands if subband.key in known}
+    placed = _of_one_clock({subband.key: known[subband.key] for subband in subbands if subband.key in known})
     distances = {
         (placed[subband.key].clock_mhz, placed[subband.key].number - subband.number)
         for subband in subbands
@@ -211,4 +211,14 @@ def places(subbands: Sequence[Subband], known: Mapping[str, AbsoluteSubband]) ->
         clock, distance = distances.pop()
         for subband in subbands:
             placed.setdefault(subband.key, AbsoluteSubband(clock, subband.number + distance))
+    return placed
+
+
+def _of_one_clock(placed: dict[str, AbsoluteSubband]) -> dict[str, AbsoluteSubband]:
+    """A SAP has one clock, but every fifth subband of 160 MHz lies on the grid of 200 MHz too and is taken for it."""
+    if len({one.clock_mhz for one in placed.values()}) > 1:
+        for clock in sorted(CLOCKS_MHZ):
+            numbers = {key: one.frequency_hz / subband_width_hz(clock) for key, one in placed.items()}
+            if all(number.is_integer() for number in numbers.values()):
+                return {key: AbsoluteSubband(clock, int(number)) for key, number in numbers.items()}
     return placed

@@ -4,8 +4,9 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from lofargrid.compare.outcome import DifferenceError, reading, require_equal, r
 IMAGE_TOLERANCE = 1e-4
 _PIXEL_TOLERANCE = 1e-5
 _BLOCK_PIXELS = 1 << 20
-_KEYWORDS = re.compile(
-    r"(NAXIS|CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d+|(PC|CD|PV)\d+_\d+"
-    r"|WCSAXES|LONPOLE|LATPOLE|RADESYS|EQUINOX|SPECSYS|RESTFRQ|BUNIT|BTYPE|BMAJ|BMIN|BPA"
+_TEXTS = re.compile(r"(CTYPE|CUNIT)\d+|RADESYS|SPECSYS|BUNIT|BTYPE")
+_NUMBERS = re.compile(
+    r"(NAXIS|CRVAL|CRPIX|CDELT|CROTA)\d+|(PC|CD|PV)\d+_\d+"
+    r"|WCSAXES|LONPOLE|LATPOLE|EQUINOX|RESTFRQ|BMAJ|BMIN|BPA"
 )
 _BEAM = ("BMAJ", "BMIN", "BPA")
 
@@ -42,7 +44,7 @@ def compare_images(first: Path, second: Path) -> str:
     with _opened(first) as one, _opened(second) as other:
         require_equal("number of HDUs", len(one), len(other))
         for number in range(len(one)):
-            _compare_headers(_header(one, number, first), _header(other, number, second))
+            _compare_headers(_Header.of(one, number, first), _Header.of(other, number, second))
             _compare_data(_data(one, number, first), _data(other, number, second), deviation)
     return verdict({"pixels": deviation.of_peak}, IMAGE_TOLERANCE, "peak")
 
@@ -79,45 +81,63 @@ def _reading(path: Path) -> Iterator[None]:
         yield
 
 
-def _header(file: Any, number: int, path: Path) -> dict[str, str | float]:
-    """Give the keywords that say where the pixels are and what they mean."""
-    with _reading(path):
-        header = file[number].header
-        return {key: header[key] for key in header if _KEYWORDS.fullmatch(key)}
+@dataclass(frozen=True)
+class _Header:
+    """The keywords that say where the pixels are and what they mean."""
+
+    texts: dict[str, str]
+    numbers: dict[str, float]
+
+    @classmethod
+    def of(cls, file: Any, number: int, path: Path) -> Self:
+        with _reading(path):
+            header = file[number].header
+            texts = {key: str(header[key]) for key in header if _TEXTS.fullmatch(key)}
+            numbers = {key: float(header[key]) for key in header if _NUMBERS.fullmatch(key)}
+        return cls(texts, numbers)
 
 
 def _data(file: Any, number: int, path: Path) -> NDArray[Any] | None:
     """Give the pixels of an image, the bytes of a table, or None where there is nothing."""
+    from astropy.io import fits
+
     with _reading(path):
-        data = file[number].data
-        if data is None or file[number].is_image:
+        hdu = file[number]
+        # astropy maps no pixels into memory that it has to scale.
+        data = fits.getdata(path, number, memmap=False) if _is_scaled(hdu.header) else hdu.data
+        if data is None or hdu.is_image:
             return None if data is None else np.asarray(data)
         return np.frombuffer(data.tobytes(), dtype=np.uint8)
 
 
-def _compare_headers(first: Mapping[str, str | float], second: Mapping[str, str | float]) -> None:
-    require_same_names("header keyword", set(first), set(second))
-    for key in sorted(first.keys() - _BEAM):
-        one, other = first[key], second[key]
-        if isinstance(one, str) or isinstance(other, str):
-            require_equal(key, one, other)
-        elif not abs(one - other) <= _allowed(key, first):
-            raise DifferenceError(f"{key}: {one!r} and {other!r}")
-    if first.keys() >= set(_BEAM):
-        _compare_beams(*([float(header[key]) for key in _BEAM] for header in (first, second)))
+def _is_scaled(header: Any) -> bool:
+    return "BLANK" in header or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0
 
 
-def _allowed(key: str, header: Mapping[str, str | float]) -> float:
+def _compare_headers(first: _Header, second: _Header) -> None:
+    for kind in ("texts", "numbers"):
+        require_same_names("header keyword", set(getattr(first, kind)), set(getattr(second, kind)))
+    for key in sorted(first.texts):
+        require_equal(key, first.texts[key], second.texts[key])
+    one, other = first.numbers, second.numbers
+    for key in sorted(one.keys() - _BEAM):
+        if not abs(one[key] - other[key]) <= _allowed(key, one):
+            raise DifferenceError(f"{key}: {one[key]:.15g} and {other[key]:.15g}")
+    if one.keys() >= set(_BEAM):
+        _compare_beams([one[key] for key in _BEAM], [other[key] for key in _BEAM])
+
+
+def _allowed(key: str, header: Mapping[str, float]) -> float:
     """Give the difference that moves nothing by more than a hundred-thousandth of a pixel."""
     axis = re.sub(r"\D", "", key)
-    cell = abs(float(header.get(f"CDELT{axis}", 0)))
+    cell = abs(header.get(f"CDELT{axis}", 0.0))
     if key.startswith("CRPIX"):
         return _PIXEL_TOLERANCE
     if key.startswith("CRVAL") and cell:
         return _PIXEL_TOLERANCE * cell
     if key.startswith("CDELT"):
-        return _PIXEL_TOLERANCE * cell / float(header[f"NAXIS{axis}"])
-    return 1e-9 * abs(float(header[key]))
+        return _PIXEL_TOLERANCE * cell / max(1.0, header.get(f"NAXIS{axis}", 1.0))
+    return 1e-9 * abs(header[key])
 
 
 def _compare_beams(first: list[float], second: list[float]) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # What the readers of damaged files raise: casacore and pytables RuntimeError and LookupError, numpy ValueError
-# and TypeError, MemoryError for a length that is nonsense.
+# and TypeError, MemoryError and SystemError for a length that is nonsense.
 _FAILURES = (
     OSError,
     RuntimeError,
@@ -16,6 +16,7 @@ _FAILURES = (
     AttributeError,
     EOFError,
     MemoryError,
+    SystemError,
     tarfile.TarError,
 )
 

@@ -1,17 +1,14 @@
 """Two sets of products, file by file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lofargrid.compare.images import compare_images
-from lofargrid.compare.measurementsets import compare_measurement_sets
-from lofargrid.compare.outcome import DifferenceError, UnreadableError, reading
-from lofargrid.compare.solutions import compare_solutions
-from lofargrid.compare.tars import compare_tars
+from lofargrid.compare.alone import compare_alone
+from lofargrid.compare.kinds import CONTENTS, Outcome, compare_content
+from lofargrid.compare.outcome import UnreadableError, reading
 
 CHUNK_BYTES = 1 << 20
-_SCIENCE = "pip install 'lofargrid[science]'"
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Comparison:
     detail: str
 
 
-def compare_products(first: Mapping[str, Path], second: Mapping[str, Path]) -> list[Comparison]:
+def compare_products(first: Mapping[str, Path], second: Mapping[str, Path], isolated: bool = True) -> list[Comparison]:
     """Compare two sets of products.
 
     Provenance (a product's name with .json behind it) tells how a product was made, which may well differ: it
@@ -43,6 +40,8 @@ def compare_products(first: Mapping[str, Path], second: Mapping[str, Path]) -> l
     ----------
     first, second
         The files by name.
+    isolated
+        Read files that differ in a process of their own, so that what crashes on a damaged file is not this one.
 
     Returns
     -------
@@ -50,47 +49,33 @@ def compare_products(first: Mapping[str, Path], second: Mapping[str, Path]) -> l
         One for each name, in the order of names. A file that cannot be read is not the same as anything but
         its own bytes.
     """
-    names = sorted(first.keys() | second.keys())
-    return [_compare_name(name, first.get(name), second.get(name), names) for name in names]
+    found = []
+    for name in sorted(first.keys() | second.keys()):
+        if name.endswith(".json") and name.removesuffix(".json") in first.keys() | second.keys():
+            outcome = Outcome(True, "provenance, not compared")
+        elif name not in second:
+            outcome = Outcome(False, "only in the first")
+        elif name not in first:
+            outcome = Outcome(False, "only in the second")
+        else:
+            outcome = _compare_files(name, first[name], second[name], isolated)
+        found.append(Comparison(name, outcome.same, outcome.detail))
+    return found
 
 
-def _compare_name(name: str, first: Path | None, second: Path | None, names: list[str]) -> Comparison:
-    if name.endswith(".json") and name.removesuffix(".json") in names:
-        return Comparison(name, True, "provenance, not compared")
-    if second is None:
-        return Comparison(name, False, "only in the first")
-    if first is None:
-        return Comparison(name, False, "only in the second")
+def _compare_files(name: str, first: Path, second: Path, isolated: bool) -> Outcome:
     try:
-        return Comparison(name, True, _compare_files(name, first, second))
-    except (DifferenceError, UnreadableError) as error:
-        return Comparison(name, False, str(error))
-    except ImportError as error:
-        return Comparison(name, False, f"cannot be compared without {error.name or error}: {_SCIENCE}")
-
-
-def _compare_files(name: str, first: Path, second: Path) -> str:
-    difference = _first_difference(first, second)
+        difference = _first_difference(first, second)
+    except UnreadableError as error:
+        return Outcome(False, str(error))
     if not difference:
-        return "identical"
-    comparer = next((comparer for suffix, comparer in _KINDS.items() if name.endswith(suffix)), None)
-    if comparer is None:
-        raise DifferenceError(difference)
-    return comparer(first, second)
-
-
-def _follows(first: Path, second: Path) -> str:
-    return "follows from the FITS, not compared"
-
-
-# The first suffix that fits counts.
-_KINDS: dict[str, Callable[[Path, Path], str]] = {
-    ".fits": compare_images,
-    ".h5": compare_solutions,
-    ".MS.tar": compare_measurement_sets,
-    ".tar": compare_tars,
-    ".png": _follows,
-}
+        return Outcome(True, "identical")
+    if name.endswith(".png"):
+        return Outcome(True, "follows from the FITS, not compared")
+    suffix = next((suffix for suffix in CONTENTS if name.endswith(suffix)), None)
+    if suffix is None:
+        return Outcome(False, difference)
+    return (compare_alone if isolated else compare_content)(suffix, first, second)
 
 
 def _first_difference(first: Path, second: Path) -> str:

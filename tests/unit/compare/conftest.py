@@ -12,10 +12,10 @@ Compare = Callable[..., Comparison]
 
 @pytest.fixture
 def compare() -> Compare:
-    """Compare two files as products of one name."""
+    """Compare two files as products of one name, in this process."""
 
     def compared(first: Path, second: Path, name: str = "") -> Comparison:
-        [found] = compare_products({name or first.name: first}, {name or first.name: second})
+        [found] = compare_products({name or first.name: first}, {name or first.name: second}, isolated=False)
         return found
 
     return compared

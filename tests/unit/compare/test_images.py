@@ -98,7 +98,6 @@ def test_another_size_is_told_in_the_order_of_fits(changed):
         ("EQUINOX", 1950.0),
         ("CTYPE1", "RA---TAN"),
         ("BUNIT", "JY/PIXEL"),
-        ("EQUINOX", "2000"),
     ],
 )
 def test_another_place_or_frequency_is_told(changed, key, value):
@@ -200,6 +199,16 @@ def test_what_is_no_fits_is_unreadable(pair, compare):
     write(one)
     other.write_bytes(b"\0" * 6000)
     assert compare(one, other).detail.startswith(f"{other} cannot be read: ")
+
+
+@pytest.mark.parametrize(("key", "value"), [("CRVAL1", "here"), ("BMAJ", "wide"), ("CDELT2", "")])
+def test_text_where_a_number_must_be_is_unreadable(pair, compare, key, value):
+    one, other = pair("a.fits")
+    write(one)
+    write(other)
+    fits.setval(other, key, value=value)
+    for order in ((one, other), (other, one)):
+        assert compare(*order).detail.startswith(f"{other} cannot be read: ")
 
 
 def test_a_damaged_header_is_unreadable(pair, compare):

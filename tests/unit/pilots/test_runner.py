@@ -262,9 +262,9 @@ def test_an_alias_gives_a_command_its_usual_name(attempt: Attempt) -> None:
 
 
 def test_a_missing_program_is_named_with_the_path_searched_before_anything_runs(attempt: Attempt) -> None:
-    report = attempt.run(commands=(("true",), ("DP3", "x")), aliases={"DP3": "dp3-none"}, path=("/opt/x",))
+    report = attempt.run(commands=(("true",), ("DP9", "x")), aliases={"DP9": "dp9-none"}, path=("/opt/x",))
     assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
-    assert "DP3 not found (nor as dp3-none)" in report.detail
+    assert "DP9 not found (nor as dp9-none)" in report.detail
     assert "/opt/x" in report.detail
 
 

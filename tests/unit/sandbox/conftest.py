@@ -68,9 +68,7 @@ def inspect(capsys) -> Callable[..., dict[str, Any]]:
     return call
 
 
-def make_ms(
-    path: Path, abn: int = 700, channels: int = 4, times: int = 8, stations: int = 5, **more: Any
-) -> Path:
+def make_ms(path: Path, abn: int = 700, channels: int = 4, times: int = 8, stations: int = 5, **more: Any) -> Path:
     """Make a MeasurementSet of a point source in the phase centre, with casacore alone.
 
     ``data`` replaces the visibilities, ``start`` the first time, ``observed`` the duration in the headers.
@@ -114,49 +112,17 @@ def _fill_main(path: Path, abn: int, channels: int, times: int, stations: int, m
 
 
 def _fill_headers(path: Path, abn: int, channels: int, stations: int, observed: float) -> None:
-    width, direction = SUBBAND_HZ / channels, np.array([[2.1514, 0.577]])
-    widths = np.full(channels, width)
-    frequencies = abn * SUBBAND_HZ + (np.arange(channels) - (channels - 1) / 2) * width
-    place = np.random.default_rng(0).normal([3826923.9, 460915.1, 5064643.2], 1000, (stations, 3))
+    field = dict.fromkeys(("DELAY_DIR", "PHASE_DIR", "REFERENCE_DIR"), np.array([[2.1514, 0.577]]))
+    products = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.int32)
+    time_range = np.array([START_S, START_S + observed])
     rows: dict[str, list[dict[str, Any]]] = {
-        "ANTENNA": [
-            {"NAME": f"CS{n:03d}HBA0", "POSITION": place[n], "DISH_DIAMETER": 30.0, "OFFSET": np.zeros(3)}
-            for n in range(stations)
-        ],
-        "SPECTRAL_WINDOW": [
-            {
-                "NUM_CHAN": channels,
-                "CHAN_FREQ": frequencies,
-                "MEAS_FREQ_REF": 5,
-                "REF_FREQUENCY": abn * SUBBAND_HZ,
-            }
-            | dict.fromkeys(("CHAN_WIDTH", "EFFECTIVE_BW", "RESOLUTION"), widths)
-            | {"TOTAL_BANDWIDTH": SUBBAND_HZ}
-        ],
-        "POLARIZATION": [
-            {
-                "NUM_CORR": 4,
-                "CORR_TYPE": np.array([9, 10, 11, 12], np.int32),
-                "CORR_PRODUCT": np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.int32),
-            }
-        ],
+        "ANTENNA": _stations(stations),
+        "SPECTRAL_WINDOW": [_window(abn, channels)],
+        "POLARIZATION": [{"NUM_CORR": 4, "CORR_TYPE": np.arange(9, 13, dtype=np.int32), "CORR_PRODUCT": products}],
         "DATA_DESCRIPTION": [{"SPECTRAL_WINDOW_ID": 0, "POLARIZATION_ID": 0}],
-        "FIELD": [dict.fromkeys(("DELAY_DIR", "PHASE_DIR", "REFERENCE_DIR"), direction) | {"SOURCE_ID": -1}],
-        "FEED": [
-            {
-                "ANTENNA_ID": n,
-                "SPECTRAL_WINDOW_ID": -1,
-                "NUM_RECEPTORS": 2,
-                "BEAM_ID": -1,
-                "BEAM_OFFSET": np.zeros((2, 2)),
-                "POLARIZATION_TYPE": {"shape": [2], "array": ["X", "Y"]},
-                "POL_RESPONSE": np.eye(2, dtype=complex),
-                "POSITION": np.zeros(3),
-                "RECEPTOR_ANGLE": np.zeros(2),
-            }
-            for n in range(stations)
-        ],
-        "OBSERVATION": [{"TELESCOPE_NAME": "LOFAR", "TIME_RANGE": np.array([START_S, START_S + observed])}],
+        "FIELD": [field | {"SOURCE_ID": -1}],
+        "FEED": [_feed(number) for number in range(stations)],
+        "OBSERVATION": [{"TELESCOPE_NAME": "LOFAR", "TIME_RANGE": time_range}],
         "PROCESSOR": [{"TYPE": "CORRELATOR"}],
     }
     for name, entries in rows.items():
@@ -165,6 +131,37 @@ def _fill_headers(path: Path, abn: int, channels: int, stations: int, observed: 
             for number, entry in enumerate(entries):
                 for column, value in entry.items():
                     header.putcell(column, number, value)
+
+
+def _stations(count: int) -> list[dict[str, Any]]:
+    places = np.random.default_rng(0).normal([3826923.9, 460915.1, 5064643.2], 1000, (count, 3))
+    common = {"DISH_DIAMETER": 30.0, "OFFSET": np.zeros(3)}
+    return [common | {"NAME": f"CS{n:03d}HBA0", "POSITION": place} for n, place in enumerate(places)]
+
+
+def _window(abn: int, channels: int) -> dict[str, Any]:
+    width = SUBBAND_HZ / channels
+    return {
+        "NUM_CHAN": channels,
+        "CHAN_FREQ": abn * SUBBAND_HZ + (np.arange(channels) - (channels - 1) / 2) * width,
+        "REF_FREQUENCY": abn * SUBBAND_HZ,
+        "TOTAL_BANDWIDTH": SUBBAND_HZ,
+        "MEAS_FREQ_REF": 5,
+    } | dict.fromkeys(("CHAN_WIDTH", "EFFECTIVE_BW", "RESOLUTION"), np.full(channels, width))
+
+
+def _feed(station: int) -> dict[str, Any]:
+    return {
+        "ANTENNA_ID": station,
+        "SPECTRAL_WINDOW_ID": -1,
+        "NUM_RECEPTORS": 2,
+        "BEAM_ID": -1,
+        "BEAM_OFFSET": np.zeros((2, 2)),
+        "POLARIZATION_TYPE": {"shape": [2], "array": ["X", "Y"]},
+        "POL_RESPONSE": np.eye(2, dtype=complex),
+        "POSITION": np.zeros(3),
+        "RECEPTOR_ANGLE": np.zeros(2),
+    }
 
 
 @pytest.fixture(scope="session")

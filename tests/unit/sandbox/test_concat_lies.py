@@ -61,18 +61,14 @@ def test_an_ordered_list_is_as_expected(tmp_path, subbands, sets, dp3, group):
     ],
     ids=["shuffled", "left out", "doubled for another", "doubled"],
 )
-def test_a_wrong_list_ends_with_code_0_and_is_exposed(
-    tmp_path, subbands, sets, dp3, group, names, keys, exposed
-):
+def test_a_wrong_list_ends_with_code_0_and_is_exposed(tmp_path, subbands, sets, dp3, group, names, keys, exposed):
     out = tmp_path / "out.MS"
     assert dp3(subbands, f"msin=[{names}]", f"msout={out}", *keys).returncode == 0
     assert exposed <= group(out, sets)
 
 
 @pytest.mark.parametrize("present", [{0, 2, 3}, {1, 2, 3}, {0, 1, 2}, {0}, {2}, {3}], ids=str)
-def test_absent_subbands_are_filled_wherever_they_stand(
-    tmp_path, subbands, sets, dp3, group, inspect, present
-):
+def test_absent_subbands_are_filled_wherever_they_stand(tmp_path, subbands, sets, dp3, group, inspect, present):
     out, names = tmp_path / "out.MS", [name if n in present else f"absent{n}" for n, name in enumerate(NAMES)]
     assert dp3(subbands, f"msin=[{','.join(names)}]", f"msout={out}", *JOIN).returncode == 0
     assert group(out, {NAMES[n]: sets[NAMES[n]] for n in present}) == set()
@@ -156,9 +152,4 @@ def test_compression_spoils_no_baseline_between_stations(tmp_path, subbands, set
 
 
 def test_a_mistyped_key_is_an_error(tmp_path, subbands, dp3):
-    assert (
-        dp3(
-            subbands, "msin=sb0.MS", f"msout={tmp_path / 'out.MS'}", "steps=[]", "msin.missingdta=1"
-        ).returncode
-        == 1
-    )
+    assert dp3(subbands, "msin=sb0.MS", f"msout={tmp_path / 'out.MS'}", "steps=[]", "msin.missingdta=1").returncode == 1

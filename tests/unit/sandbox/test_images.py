@@ -240,15 +240,11 @@ def test_a_large_plane_is_averaged():
     assert picture.thinned(np.ones((1999, 1999))).shape == (1999, 1999)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(11.32, "11.3 Jy/beam"), (0.0455, "45.5 mJy/beam"), (2e-6, "2 µJy/beam")]
-)
+@pytest.mark.parametrize(("value", "text"), [(11.32, "11.3 Jy/beam"), (0.0455, "45.5 mJy/beam"), (2e-6, "2 µJy/beam")])
 def test_flux(value, text):
     assert picture.flux(value) == text
 
 
 @pytest.mark.parametrize(("written", "shown"), [(73.0, 73.0), (-127.0, 53.0), (170.0, -10.0)])
 def test_the_angle_of_the_beam_is_within_a_quarter_turn(written, shown):
-    assert picture.beam_of({"BMAJ": 2 / 3600, "BMIN": 1 / 3600, "BPA": written}) == pytest.approx(
-        (2, 1, shown)
-    )
+    assert picture.beam_of({"BMAJ": 2 / 3600, "BMIN": 1 / 3600, "BPA": written}) == pytest.approx((2, 1, shown))

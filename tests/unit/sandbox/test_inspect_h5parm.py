@@ -81,9 +81,7 @@ def test_merged_gains_are_as_expected(verdict, merged):
 
 
 def test_it_runs_as_a_job_runs_it(environment, merged):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, merged], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, SCRIPT, merged], env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["solution_frequencies"] == 4
     assert done.stderr == ""
 

@@ -96,9 +96,7 @@ def test_a_row_that_stands_twice_in_place_of_another_is_not_complete(inspect, tm
     def repeat(antennas):
         antennas[3] = antennas[4]
 
-    assert not inspect("inspect_ms", change(subbands / "sb0.MS", tmp_path / "a.MS", "ANTENNA2", repeat))[
-        "complete"
-    ]
+    assert not inspect("inspect_ms", change(subbands / "sb0.MS", tmp_path / "a.MS", "ANTENNA2", repeat))["complete"]
 
 
 def test_a_gap_in_time_is_counted(inspect, tmp_path, subbands):

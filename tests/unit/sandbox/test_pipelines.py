@@ -55,20 +55,13 @@ def test_templates_name_only_what_is_declared(engine, name):
 def test_every_parameter_is_used(engine, name):
     pipeline = engine.pipeline(name)
     environment = Environment(undefined=StrictUndefined)
-    used = {
-        v
-        for _, text in templates(name, pipeline)
-        for v in meta.find_undeclared_variables(environment.parse(text))
-    }
+    used = {v for _, text in templates(name, pipeline) for v in meta.find_undeclared_variables(environment.parse(text))}
     for step in pipeline["steps"].values():
         used |= set(step.get("when", {}))
         used |= {step["split"]["group"]} if isinstance(step["split"], dict) else set()
         used |= {command["command"] for command in step["commands"] if isinstance(command, dict)}
         used |= {
-            part
-            for command in step["commands"]
-            if isinstance(command, dict)
-            for part in command["files"].split("/")
+            part for command in step["commands"] if isinstance(command, dict) for part in command["files"].split("/")
         }
     assert set(pipeline["parameters"]) <= used
 
@@ -92,9 +85,7 @@ def test_scripts_are_there(engine, name):
                 assert (SANDBOX / word.removeprefix("sandbox/")).is_file()
 
 
-@pytest.mark.parametrize(
-    "template", sorted(SANDBOX.glob("*/*.parset.j2")), ids=lambda path: "/".join(path.parts[-2:])
-)
+@pytest.mark.parametrize("template", sorted(SANDBOX.glob("*/*.parset.j2")), ids=lambda path: "/".join(path.parts[-2:]))
 @pytest.mark.parametrize("on", [True, False], ids=["options on", "options off"])
 def test_parsets_are_strict_repeatable_and_keep_to_their_cores(engine, template, on):
     parameters = engine.parameters(template.parent.name)
