@@ -91,10 +91,12 @@ class Engine:
         self._touched: set[int] | None = None
         self._settled: set[int] = set()
         self._succeeded: set[int] | None = None
+        self._changed = False
 
     def tick(self) -> Tick:
         """Take every step that can be taken now. Calling it at any time, after any crash, does no harm."""
         self._moves, self._troubles = 0, []
+        self._guard(self._heed)
         self._guard(self._follow)
         self._guard(self._publish)
         self._guard(self._expand)
@@ -127,6 +129,11 @@ class Engine:
         if self._touched is not None:
             self._touched.add(production_id)
 
+    def _look_at(self, job_id: int) -> None:
+        """See to it that this tick looks which files this job and its needs may do without."""
+        if self._succeeded is not None:
+            self._succeeded.add(job_id)
+
     def _production(self, job: Job) -> ProductionRecord:
         production = self._tracker.production(job.production)
         assert production is not None, "a job has a production"
@@ -139,6 +146,20 @@ class Engine:
         return self._recipes[key]
 
     # Follow
+
+    def _heed(self) -> None:
+        """Another process changed the tracker: look at all productions, stop what it made superfluous."""
+        self._changed = self._tracker.changed_outside() or self._changed
+        if self._changed:
+            self._touched = None
+            self._cancel_unwanted()
+            self._changed = False
+
+    def _cancel_unwanted(self) -> None:
+        attempts = self._tracker.unfinished_attempts(self._backend.name)
+        unwanted = [one.id for one in attempts if not _awaits(self._tracker.job_by_id(one.job_id), one)]
+        if unwanted:
+            self._backend.cancel(unwanted)
 
     def _follow(self) -> None:
         first = self._cursor is None
@@ -156,19 +177,17 @@ class Engine:
         What no job waits for any more is not handed over, or cancelled if the backend has it.
         """
         intended: list[tuple[Job, str]] = []
-        unwanted: list[str] = []
         for attempt in self._tracker.unfinished_attempts(self._backend.name):
-            job = self._tracker.job_by_id(attempt.job_id)
             if attempt.id in known:
-                unwanted += [] if _awaits(job, attempt) else [attempt.id]
-            elif attempt.phase is Phase.INTENDED and _awaits(job, attempt):
+                continue
+            job = self._tracker.job_by_id(attempt.job_id)
+            if attempt.phase is Phase.INTENDED and _awaits(job, attempt):
                 intended.append((job, attempt.id))
             else:
                 lost = Observation(attempt.id, Phase.LOST, detail="the backend does not know it")
                 with self._tracker.transaction():
                     self._observe(lost)
-        if unwanted:
-            self._backend.cancel(unwanted)
+        self._cancel_unwanted()
         self._hand_over(intended)
 
     def _observe(self, observation: Observation) -> None:
@@ -186,7 +205,8 @@ class Engine:
 
     def _ended(self, job: Job, attempt: AttemptRecord, observation: Observation) -> None:
         report = observation.report
-        reason = None if report and report.succeeded else _reason(report)
+        succeeded = report is not None and report.succeeded
+        reason = None if succeeded else _reason(report)
         detail = report.detail if report else observation.detail
         phase = Phase.ENDED if report else Phase.LOST
         self._tracker.end_attempt(attempt.id, phase, self._now(), reason, detail, observation.report_text or None)
@@ -194,10 +214,10 @@ class Engine:
             # A zombie: its job was cancelled, superseded or given to another attempt. It changes nothing, but
             # may have left files.
             self._touch(job)
-        elif reason:
-            self._fail(job, reason, detail)
-        elif report:
+        elif report and succeeded:
             self._succeed(job, report)
+        else:
+            self._fail(job, _reason(report), detail)
 
     def _succeed(self, job: Job, report: Report) -> None:
         production = self._production(job)
@@ -215,8 +235,7 @@ class Engine:
             self._place(job, production, measured)
         self._move(job, JobState.SUCCEEDED)
         self._tracker.mark_stale(job.id)
-        if self._succeeded is not None:
-            self._succeeded.add(job.id)
+        self._look_at(job.id)
 
     def _place(self, job: Job, production: ProductionRecord, measured: Mapping[str, Any]) -> None:
         """Remember where a subband lies in the spectrum, if a check has told and LOFAR has such a place."""
@@ -246,8 +265,6 @@ class Engine:
 
     def _expand(self) -> None:
         """Make the jobs of grouped steps whose subbands have all told their frequency, or never will."""
-        if self._tracker.changed_outside():
-            self._touched = None
         pending = self._tracker.expansions()
         for expansion in pending:
             due = self._touched is None or expansion.production_id in self._touched
@@ -306,10 +323,16 @@ class Engine:
     def _hand_over(self, pairs: Sequence[tuple[Job, str]]) -> None:
         # Until this has come to its end the next tick reconciles: what stands as intended is handed over again.
         cursor, self._cursor = self._cursor, None
-        self._hand_over_now(pairs)
+        specs = self._specs(pairs)
+        if specs:
+            self._backend.submit(specs)
+            with self._tracker.transaction():
+                for spec in specs:
+                    self._tracker.note_phase(spec.attempt, Phase.QUEUED, self._now())
         self._cursor = cursor
 
-    def _hand_over_now(self, pairs: Sequence[tuple[Job, str]]) -> None:
+    def _specs(self, pairs: Sequence[tuple[Job, str]]) -> list[JobSpec]:
+        """What the backend is to get; a job that cannot be written down fails, the others go on."""
         specs: list[JobSpec] = []
         for job, attempt in pairs:
             try:
@@ -318,12 +341,7 @@ class Engine:
                 with self._tracker.transaction():
                     self._tracker.end_attempt(attempt, Phase.ENDED, self._now(), Reason.SUBMIT_FAILED, str(error), None)
                     self._fail(job, Reason.SUBMIT_FAILED, str(error))
-        if not specs:
-            return
-        self._backend.submit(specs)
-        with self._tracker.transaction():
-            for spec in specs:
-                self._tracker.note_phase(spec.attempt, Phase.QUEUED, self._now())
+        return specs
 
     def _spec(self, job: Job, attempt: str) -> JobSpec:
         recipe = self._recipe(self._production(job))
@@ -393,6 +411,7 @@ class Engine:
             self._tracker.note_published(file, url)
             self._tracker.event(self._now(), production.id, job.id, job.attempt, text=f"published {url}")
         self._settled.add(production.id)
+        self._look_at(job.id)
         self._moves += 1
 
     def _clean(self) -> None:

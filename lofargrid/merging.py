@@ -96,10 +96,11 @@ def _lacks(job: Job, step: Step, needs: Sequence[Need], unusable: Collection[str
     for need in needs:
         lacks |= set(need.lacks) if need.usable else set(need.job.subbands)
     same_role = [need for need in needs if need.job.role == job.role]
-    if same_role:
+    raw = any(not source.step for source in step.inputs.values())
+    if same_role or not raw:  # without a need there is nothing to merge: no group could be made
         held = {key for need in same_role for key in need.job.subbands}
         lacks |= set(job.subbands) - held
-    if any(not source.step for source in step.inputs.values()):
+    if raw:
         lacks |= set(job.subbands) & set(unusable)
     return lacks
 

@@ -126,7 +126,10 @@ def refresh(tracker: Tracker, production_id: int, recipe: Recipe, now: str, redo
     current = tracker.current(production_id)
     pending = _undecided(tracker, production_id, recipe, known)
     planned = plan(recipe, known, {(one.step, one.beam) for one in pending})
-    difference = replan(planned, current, redo)
+    awaited = tracker.awaited(production_id)
+    # A job that needs groups which are to be made once more, and does not await them, holds on to the old ones.
+    reopened = {job.name for job in planned if not set(job.expansion) <= awaited.get(job.name, set(job.expansion))}
+    difference = replan(planned, current, {*redo, *reopened})
     generation = tracker.production_by_id(production_id).generation
     live = tracker.adopt(production_id, generation, difference, now)
     for one in pending:
@@ -150,16 +153,19 @@ def _undecided(
     recipe: Recipe,
     known: dict[str, dict[str, AbsoluteSubband]],
 ) -> list[Expansion]:
-    """The grouped steps that must wait: a subband may still tell its frequency."""
+    """The grouped steps that must wait: a subband that no group holds may still tell its frequency."""
     found = []
     for name, step in recipe.steps.items():
+        if not step.grouped:
+            continue
+        held = tracker.members(production_id, name)
         for beam, members in beams(recipe.subbands).items():
-            if not step.grouped or beam[0] != step.over:
+            if beam[0] != step.over:
                 continue
-            expansion = Expansion(production_id, name, beam)
-            silent = [one for one in members if one.key not in known[beam[0]] and one.reason is None]
+            spoken = held | known[beam[0]].keys()
+            silent = [one for one in members if one.key not in spoken and one.reason is None]
             if silent and _may_tell(tracker, production_id, recipe, silent):
-                found.append(expansion)
+                found.append(Expansion(production_id, name, beam))
     return found
 
 
@@ -173,6 +179,8 @@ def _may_tell(tracker: Tracker, production_id: int, recipe: Recipe, members: lis
 def retry_failed(tracker: Tracker, jobs: list[Job], now: str) -> tuple[str, ...]:
     """Bring failed or cancelled jobs back, and those that failed only because of them.
 
+    Groups that were made without one of them are opened again: it may now tell its frequency.
+
     Returns
     -------
     names
@@ -182,13 +190,19 @@ def retry_failed(tracker: Tracker, jobs: list[Job], now: str) -> tuple[str, ...]
     waiting = list(jobs)
     while waiting:
         job = tracker.job_by_id(waiting.pop().id)
-        if job.state not in (JobState.FAILED, JobState.CANCELLED):
-            continue
+        if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.reason is Reason.FREQUENCY_CLASH:
+            continue  # two subbands of one frequency stay so until the list is changed
         tracker.reset(job, now)
         names.append(job.name)
-        waiting += [
-            one for one in tracker.dependents(job.id) if one.state is JobState.FAILED and one.reason in CONSEQUENCES
-        ]
+        for one in tracker.dependents(job.id):
+            if one.state is JobState.READY:  # what it may go without is judged anew
+                tracker.move(one, JobState.WAITING, now)
+            elif one.state is JobState.FAILED and one.reason in CONSEQUENCES:
+                waiting.append(one)
+    for name in {job.production for job in jobs} if names else ():
+        production = tracker.production(name)
+        assert production is not None, "a job has a production"
+        refresh(tracker, production.id, recipe_of(tracker, production), now)
     return tuple(sorted(names))
 
 

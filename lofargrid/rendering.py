@@ -124,6 +124,7 @@ class _Writer:
             value = read_value(self.text(template))
         except yaml.YAMLError as error:
             raise InputError(Fault(f"{template!r} gives no value: {error}", "", self.place)) from None
+        return tuple(value) if isinstance(value, list) else value
 
     def words(self, word: str) -> list[str]:
         if word.startswith("*inputs."):

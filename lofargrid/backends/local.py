@@ -62,7 +62,10 @@ class LocalBackend:
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._changed = threading.Event()
+        self._slots = slots
         self._observations: list[Observation] = []
+        self._forgotten = 0
+        self._latest: dict[str, Observation] = {}
         self._known: set[str] = set()
         self._closing = False
         for place in (self._active, self._ended):
@@ -88,16 +91,20 @@ class LocalBackend:
             self._enqueue(job.attempt)
 
     def changes(self, cursor: str | None) -> Changes:
-        """See `Backend.changes`. What a cursor has told is not kept."""
+        """See `Backend.changes`. What was told before ``cursor`` is not kept."""
         if cursor is None:
             return self._all()
         with self._lock:
-            told = int(cursor)
+            told = max(int(cursor) - self._forgotten, 0)
             for observation in self._observations[:told]:
                 if observation.phase in (Phase.ENDED, Phase.LOST):
                     self._put_away(observation.attempt)
             del self._observations[:told]
-            return Changes(str(len(self._observations)), tuple(self._observations))
+            self._forgotten += told
+            return Changes(self._cursor(), tuple(self._observations))
+
+    def _cursor(self) -> str:
+        return str(self._forgotten + len(self._observations))
 
     def _all(self) -> Changes:
         """Look at every attempt that is not put away; those that wait or run are taken on."""
@@ -105,9 +112,8 @@ class LocalBackend:
         for attempt in sorted(alive, key=lambda name: not (self._active / name / _STARTED).exists()):
             self._enqueue(attempt)
         with self._lock:
-            told = {one.attempt for one in self._observations}
-            queued = [Observation(name, Phase.QUEUED) for name in alive if name not in told]
-            return Changes(str(len(self._observations)), (*queued, *self._observations))
+            latest = (self._latest.get(attempt, Observation(attempt, Phase.QUEUED)) for attempt in alive)
+            return Changes(self._cursor(), tuple(latest))
 
     def cancel(self, attempts: Sequence[str]) -> None:
         """See `Backend.cancel`."""
@@ -136,6 +142,8 @@ class LocalBackend:
         """See `Backend.close`. What is queued stays so for the next process."""
         self._closing = True
         self._changed.set()
+        for _ in range(self._slots):
+            self._queue.put(None)
 
     def _enqueue(self, attempt: str) -> None:
         with self._lock:
@@ -146,12 +154,14 @@ class LocalBackend:
 
     def _put_away(self, attempt: str) -> None:
         self._known.discard(attempt)
+        self._latest.pop(attempt, None)
         if (self._active / attempt).exists():
             (self._active / attempt).rename(self._ended / attempt)
 
     def _tell(self, observation: Observation) -> None:
         with self._lock:
             self._observations.append(observation)
+            self._latest[observation.attempt] = observation
         self._changed.set()
 
     def _slot(self) -> None:
@@ -170,13 +180,15 @@ class LocalBackend:
         folder = self._active / attempt
         with (folder / LOCK_FILE).open("a") as lock:
             if not _locked(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
-                # A runner that an earlier process started lives: its lock falls when it ends.
+                # A runner that an earlier process started lives.
                 self._tell(Observation(attempt, Phase.RUNNING, node=socket.gethostname()))
-                fcntl.flock(lock.fileno(), fcntl.LOCK_SH)
             elif not (folder / _STARTED).exists():
                 if (folder / _UNWANTED).exists():
                     return Observation(attempt, Phase.LOST, detail="cancelled before it started")
                 self._run(attempt, folder, lock.fileno())
+        with (folder / LOCK_FILE).open("a") as lock:
+            # It falls when the runner has ended, and, if it was killed, the watchman has ended its payload.
+            fcntl.flock(lock.fileno(), fcntl.LOCK_SH)
         return self._outcome(attempt, folder)
 
     def _run(self, attempt: str, folder: Path, lock: int) -> None:

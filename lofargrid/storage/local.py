@@ -46,6 +46,7 @@ class LocalStorage:
                 part.unlink()
                 raise BackendError(f"{path_of(source)}: adler32 {found} where {adler32} was stored; not copied")
             part.replace(place)
+            part.unlink(missing_ok=True)  # renaming does nothing if both are links to one file already
         except OSError as error:
             raise _failed("copy to", target, error) from None
 

@@ -48,7 +48,7 @@ class Files(Store):
         self.write("UPDATE files SET state = 'deleted' WHERE attempt = ? AND name = ?", file.attempt, file.name)
 
     def disposable(self, job_id: int, grouped: Sequence[str]) -> list[StoredOutput]:
-        """The scratch files of a job that nobody will read: consumers verified, products published.
+        """The scratch files of a job that nobody will read: consumers verified and not stale, products published.
 
         Parameters
         ----------
@@ -61,9 +61,9 @@ class Files(Store):
             "SELECT f.* FROM files f JOIN jobs j ON j.id = f.job_id WHERE f.job_id = ? AND f.state = 'made'"
             " AND (NOT j.current OR (NOT (f.product AND f.published = '')"
             " AND NOT EXISTS (SELECT 1 FROM needs n JOIN jobs c ON c.id = n.job_id"
-            "  WHERE n.need_id = j.id AND c.current AND c.state <> 'succeeded')"
-            " AND NOT EXISTS (SELECT 1 FROM expansions e WHERE e.production_id = j.production_id AND e.role = j.role"
-            f"  AND e.sap = j.sap AND e.step IN ({marks(grouped)}))))"
+            "  WHERE n.need_id = j.id AND c.current AND (c.state <> 'succeeded' OR c.stale))"
+            " AND NOT EXISTS (SELECT 1 FROM expansions e WHERE e.production_id = j.production_id"
+            f"  AND (e.role <> j.role OR e.sap = j.sap) AND e.step IN ({marks(grouped)}))))"
         )
         return [records.file(row) for row in self.rows(sql, job_id, *grouped)]
 

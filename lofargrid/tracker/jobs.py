@@ -129,9 +129,9 @@ class Jobs(Store):
         )
 
     def mark_stale(self, job_id: int) -> int:
-        """Mark the succeeded jobs that went without what this one has made now."""
+        """Mark the jobs that went without what this one has made now: they have succeeded or are on their way."""
         return self.write(
-            "UPDATE jobs SET stale = 1 WHERE state = 'succeeded' AND current AND id IN"
+            "UPDATE jobs SET stale = 1 WHERE state IN ('submitted', 'running', 'succeeded') AND current AND id IN"
             " (SELECT job_id FROM needs WHERE need_id = ?)",
             job_id,
         )
@@ -145,8 +145,9 @@ class Jobs(Store):
         return dict(json.loads(self.value("SELECT measurements FROM jobs WHERE id = ?", job_id) or "{}"))
 
     def set_lacks(self, job_id: int, lacks: Sequence[str]) -> None:
-        """Note the subbands that a merge goes without."""
-        self.write("UPDATE jobs SET lacks = ? WHERE id = ?", json.dumps(sorted(lacks)) if lacks else None, job_id)
+        """Note the subbands that a merge goes without; what it takes is all that is there now."""
+        text = json.dumps(sorted(lacks)) if lacks else None
+        self.write("UPDATE jobs SET lacks = ?, stale = 0 WHERE id = ?", text, job_id)
 
     def lacks(self, job_id: int) -> list[str]:
         """The subbands that a merge goes without."""

@@ -1,12 +1,10 @@
 """Plans: what is planned becomes jobs; grouped steps whose jobs are still to come."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 from lofargrid.replanning import CurrentJob, Replan
-from lofargrid.splitting import Beam
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker.jobs import Jobs
 from lofargrid.tracker.records import Expansion
@@ -18,17 +16,13 @@ _FINAL = tuple(FINAL)
 class Plans(Jobs):
     """The tables expansions and awaited, and whole generations of jobs."""
 
-    def current(self, production_id: int, steps: Sequence[str] = (), beam: Beam | None = None) -> dict[str, CurrentJob]:
-        """The jobs of the standing generation by name, of all steps or of some over one SAP."""
-        where, values = "", list[Any]()
-        if beam:
-            where = f" AND step IN ({marks(steps)}) AND role = ? AND sap = ? AND key LIKE ?"
-            values = [*steps, beam[0], beam[2], f"{beam[1]}-%"]
+    def current(self, production_id: int) -> dict[str, CurrentJob]:
+        """The jobs of the standing generation by name."""
         rows = self.rows(
             "SELECT name, signature, state, NOT EXISTS (SELECT 1 FROM files f WHERE f.attempt = jobs.attempt"
             " AND f.state <> 'made' AND f.published = '') AS usable"
-            f" FROM jobs WHERE production_id = ? AND current{where} ORDER BY id",
-            production_id, *values,
+            " FROM jobs WHERE production_id = ? AND current ORDER BY id",
+            production_id,
         )  # fmt: skip
         return {
             row["name"]: CurrentJob(row["name"], row["signature"], JobState(row["state"]), bool(row["usable"]))
@@ -91,6 +85,22 @@ class Plans(Jobs):
                 self.move(job, JobState.CANCELLED, now, Reason.CANCELLED, "superseded by a new generation")
             self.write("UPDATE jobs SET current = 0 WHERE id = ?", job.id)
         return live
+
+    def awaited(self, production_id: int) -> dict[str, set[str]]:
+        """For each standing job the grouped steps whose jobs it awaits."""
+        sql = (
+            "SELECT j.name, a.step FROM jobs j LEFT JOIN awaited a ON a.job_id = j.id"
+            " WHERE j.production_id = ? AND j.current"
+        )
+        found: dict[str, set[str]] = {}
+        for row in self.rows(sql, production_id):
+            found.setdefault(row["name"], set()).add(row["step"])
+        return found
+
+    def members(self, production_id: int, step: str) -> set[str]:
+        """The subbands that the standing jobs of a grouped step hold."""
+        sql = "SELECT subbands FROM jobs WHERE production_id = ? AND step = ? AND current"
+        return {key for row in self.rows(sql, production_id, step) for key in json.loads(row["subbands"])}
 
     def add_expansion(self, expansion: Expansion) -> None:
         """Note that a grouped step over one SAP is to be expanded; noting it twice is noting it once."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lofargrid.errors import BackendError
 from lofargrid.states import JobState, Reason
 
 
@@ -17,6 +18,7 @@ class Store:
         self._connection = connection
         self.path = path
         self.id: str = self.value("SELECT value FROM meta WHERE key = 'tracker'")
+        self._version: int = self.value("PRAGMA data_version")
 
     def close(self) -> None:
         """Close the file."""
@@ -24,17 +26,31 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make all that is inside happen, or nothing; the write lock is taken at once."""
+        """Make all that is inside happen, or nothing; the write lock is taken at once.
+
+        Raises
+        ------
+        BackendError
+            The file cannot be written now: its disk is full, or another process holds it.
+        """
         if self._connection.in_transaction:
             yield
             return
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._connection.rollback()
+            raise BackendError(f"cannot write the tracker {self.path}: {error}") from error
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._connection.rollback()
             raise
-        self._connection.execute("COMMIT")
+
+    def changed_outside(self) -> bool:
+        """Whether another process changed the file since this was asked last."""
+        before, self._version = self._version, self.value("PRAGMA data_version")
+        return self._version != before
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """All rows of a query of this package."""

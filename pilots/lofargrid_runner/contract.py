@@ -55,6 +55,9 @@ class Reason(str, Enum):
     FREQUENCY_CLASH = "frequency-clash"
     CANCELLED = "cancelled"
 
+    def __str__(self) -> str:
+        return self.value
+
 
 class Stage(str, Enum):
     """What the runner does, in this order; a report names the stage it ended in."""

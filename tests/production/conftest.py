@@ -40,7 +40,7 @@ class Desk:
     @property
     def environment(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("LOFARGRID_", "COV_CORE"))}
-        return {**inherited, "LOFARGRID_DATA": str(self.tracker), "LOFARGRID_SLOTS": "2", "PYTHONWARNINGS": "error"}
+        return {**inherited, "LOFARGRID_DATA": str(self.tracker), "LOFARGRID_SLOTS": "2"}
 
     @property
     def command(self) -> list[str]:
@@ -80,7 +80,7 @@ class Desk:
         return self.write(
             **{
                 "pipeline": "flag-average",
-                "inputs": {"data": "L900002.surls"},
+                "inputs": {"target": "L900002.surls"},
                 "parameters": {"group_size": 4},
                 **changes,
             }

@@ -219,9 +219,9 @@ class ScriptedBackend:
         )
         self._tell(Observation(spec.attempt, Phase.ENDED, report, to_json(report)))
 
-    def fail(self, job: str, reason: Reason = Reason.PAYLOAD_FAILED, detail: str = "exit code 1") -> None:
+    def fail(self, job: str, reason: Reason | None = Reason.PAYLOAD_FAILED, detail: str = "exit code 1") -> None:
         spec = self.spec(job)
-        report = self._report(spec, reason=reason.value, detail=detail, outcome="failed")
+        report = self._report(spec, reason=reason and reason.value, detail=detail, outcome="failed")
         self._tell(Observation(spec.attempt, Phase.ENDED, report, to_json(report)))
 
     def lose(self, job: str) -> None:

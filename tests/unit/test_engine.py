@@ -121,11 +121,9 @@ def test_a_lost_attempt_is_tried_again_without_burning_the_payloads_tries(world:
 def test_a_failure_without_a_reason_is_the_runners_own(world: World) -> None:
     world.enter(recipe([100], ALONE))
     world.tick()
-    world.backend.fail(name(100))
-    [told] = world.backend.changes("1").observations
-    assert told.report
-    nameless = replace(told, report=replace(told.report, reason=None))
-    world.backend.changes = lambda cursor: replace(ScriptedChanges, observations=(nameless,))  # type: ignore[method-assign]
+    world.backend.fail(name(100), None)
+    world.tick()
+    world.backend.fail(name(100), None)
     world.tick()
     assert world.job(name(100)).reason is Reason.RUNNER_ERROR
 
@@ -198,6 +196,22 @@ def test_a_merge_reads_its_inputs_in_frequency_order_whatever_their_numbers_say(
     assert [one.key[-5:] for one in world.backend.spec("L1-SAP000-G0000-band").inputs] == ["SB101", "SB102", "SB100"]
 
 
+def test_an_intermediate_that_is_gone_from_the_tracker_fails_its_reader_with_the_remedy(world: World) -> None:
+    second = FIRST | {"inputs": {"ms": {"from": "first.ms", "path": "in.MS"}}}
+    world.enter(recipe([100], {"first": FIRST, "second": second}))
+    world.tick()
+    world.backend.succeed(name(100))
+    world.backend.most_in_flight = 0
+    world.tick()
+    [file] = world.tracker.files(world.job(name(100)).id)
+    world.tracker.note_deleted(file)
+    world.backend.most_in_flight = 1
+    world.tick()
+    job = world.job(name(100, "second"))
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.SUBMIT_FAILED)
+    assert job.detail == f"{name(100)}: its output ms is gone; `run --replan` makes it again"
+
+
 def test_a_job_that_cannot_be_written_down_fails_and_the_others_go_on(world: World) -> None:
     broken = FIRST | {"commands": [["average", "{{ nothing }}"]], "inputs": {"raw": {"from": "calibrator", "path": "x"}}}
     steps = {"broken": broken | {"over": "calibrator"}, "first": FIRST}
@@ -215,6 +229,15 @@ def test_when_nothing_can_be_written_down_the_backend_is_left_in_peace(world: Wo
     world.tick()
     assert world.backend.specs == {}
     assert world.tracker.attempts(world.job(name(100)).id)[0].phase is Phase.ENDED
+
+
+def test_a_subband_whose_checks_tell_no_frequency_is_in_no_group(world: World) -> None:
+    world.enter(recipe([100, 101]))
+    world.tick()
+    world.backend.succeed(name(100))
+    world.backend.succeed(name(101), measured={"centre_frequency_hz": "unknown"})
+    world.tick()
+    assert world.job(GROUP).subbands == ("L1-SAP000-SB100",)
 
 
 def test_a_frequency_that_lofar_has_not_is_not_believed_and_stops_nothing(world: World) -> None:
@@ -299,6 +322,27 @@ def test_the_cancelling_of_the_last_silent_subband_by_another_process_lets_the_g
     assert world.job(GROUP).state is JobState.SUBMITTED
 
 
+def test_a_place_that_proves_another_than_was_inferred_moves_the_subband_to_its_true_group(world: World) -> None:
+    """Subband 102 was placed between its neighbours; made at last, it tells another frequency."""
+    world.enter(recipe([100, 101, 102, subband(200, sap=1)], {"first": FIRST, "band": BAND}))
+    world.tick()
+    world.backend.succeed(name(100))
+    world.backend.succeed(name(101))
+    world.backend.fail(name(102), Reason.INPUT_MISSING)
+    world.tick()
+    inferred = world.job("L1-SAP000-G0051-band")
+    world.retry(name(102))
+    world.tick()
+    world.backend.succeed(name(102), measured={"centre_frequency_hz": 101 * SUBBAND_HZ, "clock_mhz": 200})
+    world.tick()
+    in_flight = world.job(GROUP).attempt
+    world.backend.succeed("L1-SAP001-SB200-first")
+    world.tick()
+    assert world.backend.cancelled == [in_flight]
+    assert world.job(GROUP).reason is Reason.FREQUENCY_CLASH
+    assert world.tracker.job(world.production.id, inferred.name) is None
+
+
 # Merge rules
 
 
@@ -323,10 +367,19 @@ def test_a_merge_goes_without_what_failed_if_enough_is_there(world: World) -> No
 
 
 def test_a_merge_with_too_little_fails_with_its_own_reason(world: World) -> None:
-    world.enter(recipe([100, 101, 102, 103], minimum_subbands=0.8, parameters={"group_size": 4}))
+    world.enter(recipe([100, 101, 102, 103], minimum_subbands=0.8))
     run_with_failures(world, 101)
-    assert world.job("L1-SAP000-G0025-band").reason is Reason.TOO_FEW_INPUTS
+    assert world.job(GROUP).state is JobState.SUCCEEDED, "a group has a minimum of its own"
+    job = world.job(IMAGE_JOB)
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.TOO_FEW_INPUTS)
+    assert job.detail == "3 of 4 subbands, 80% are asked for; lacking: L1-SAP000-SB101"
+
+
+def test_a_merge_of_nothing_is_never_run(world: World) -> None:
+    world.enter(recipe([100, 101], minimum_subbands=0))
+    run_with_failures(world, 100, 101)
     assert world.job(IMAGE_JOB).reason is Reason.TOO_FEW_INPUTS
+    assert IMAGE_JOB not in world.backend.started
 
 
 def test_a_groups_own_minimum_goes_before_that_of_the_production(world: World) -> None:
@@ -394,6 +447,43 @@ def test_failures_run_down_a_whole_chain_in_one_tick(world: World) -> None:
     assert set(world.states().values()) == {JobState.FAILED}
 
 
+class InterruptedTracker(Tracker):
+    """Something happens just before the next transaction begins."""
+
+    interruption: Callable[[], None] | None = None
+
+    @contextmanager
+    def transaction(self) -> Any:
+        happens, self.interruption = self.interruption, None
+        if happens:
+            happens()
+        with super().transaction():
+            yield
+
+
+def test_a_job_cancelled_by_another_process_while_a_tick_looks_at_it_stays_cancelled(world: World) -> None:
+    world.enter(recipe([100], ALONE))
+    tracker = InterruptedTracker(sqlite3.connect(world.tracker.path, isolation_level=None), world.tracker.path)
+    engine = world.new_engine(tracker)
+    engine.tick()
+    world.retry(name(100))
+    world.cancel(name(100))
+    world.retry(name(100))
+    # The tick's first transaction is that of `_follow`; the second judges the job.
+    seen: list[str] = []
+
+    def second() -> None:
+        seen.append("follow")
+        tracker.interruption = lambda: world.cancel(name(100))
+
+    tracker.interruption = second
+    engine.tick()
+    assert seen
+    assert world.job(name(100)).state is JobState.CANCELLED
+    assert len(world.tracker.attempts(world.job(name(100)).id)) == 1
+    tracker.close()
+
+
 # Late successes
 
 
@@ -415,24 +505,34 @@ def test_a_late_success_makes_its_merge_stale_and_changes_nothing_else(world: Wo
 def test_redo_stale_makes_group_and_image_anew_and_keeps_the_rest(world: World) -> None:
     with_a_late_success(world)
     before = len(world.backend.started)
+    assert world.scratch_files() == [name(101)], "what came late is wanted"
     entered = productions.redo_stale(world.tracker, world.production, world.now)
-    assert entered.made == (GROUP, IMAGE_JOB)
+    assert entered.made == (name(100), GROUP, IMAGE_JOB), "100 too: its file went when the group was verified"
+    assert {name(101), "L1-SAP000-G0051-band"} < set(entered.kept)
     world.finish()
-    # The other subband of the group was deleted when the group was verified: it is made again, nothing else is.
-    assert set(world.backend.started[before:]) <= {name(100), GROUP, "L1-SAP000-G0051-band", IMAGE_JOB}
+    assert world.scratch_files() == []
+    assert world.backend.started[before:] == [name(100), GROUP, IMAGE_JOB]
     assert world.tracker.lacks(world.job(IMAGE_JOB).id) == []
     assert set(world.states().values()) == {JobState.SUCCEEDED}
     assert not any(job.stale for job in world.tracker.jobs(world.production.id))
     assert json.loads((world.output / f"{IMAGE_JOB}.fits.json").read_text())["missing_subbands"] == {}
 
 
-def test_a_merge_that_is_running_when_its_late_input_comes_ends_stale(world: World) -> None:
-    world.enter(recipe([100, 101], minimum_subbands=0.5, parameters={"group_size": 100}))
+def merging_without_101(world: World, slots: int = 500) -> str:
+    """Subbands 100 and 102 are there, 101 failed, and their merge is on its way."""
+    world.enter(recipe([100, 101, 102], {"first": FIRST, "band": BAND}, minimum_subbands=0.5,
+                       parameters={"group_size": 100}))  # fmt: skip
     world.tick()
     world.backend.succeed(name(100))
+    world.backend.succeed(name(102))
     world.backend.fail(name(101), Reason.INPUT_MISSING)
-    world.tick(2)
-    group = "L1-SAP000-G0001-band"
+    world.backend.most_in_flight = slots
+    world.tick()
+    return "L1-SAP000-G0001-band"
+
+
+def test_a_merge_that_is_running_when_its_late_input_comes_ends_stale(world: World) -> None:
+    group = merging_without_101(world)
     world.backend.run(group)
     world.retry(name(101))
     world.tick()
@@ -440,21 +540,12 @@ def test_a_merge_that_is_running_when_its_late_input_comes_ends_stale(world: Wor
     world.tick()
     world.backend.succeed(group)
     world.tick()
-    lacks = world.tracker.lacks(world.job(group).id)
-    assert (world.job(group).state, lacks) == (JobState.SUCCEEDED, ["L1-SAP000-SB101"])
-    assert [one.key for one in world.backend.spec(group).inputs] == ["L1-SAP000-SB100"]
-    # Subband 101 had no place in the spectrum, so the retry reopened the grouping, or else the merge is stale.
-    assert world.job(group).stale
+    assert (world.job(group).state, world.job(group).stale) == (JobState.SUCCEEDED, True)
+    assert world.tracker.lacks(world.job(group).id) == ["L1-SAP000-SB101"]
 
 
 def test_a_merge_that_is_tried_again_takes_the_late_input_and_is_not_stale(world: World) -> None:
-    world.enter(recipe([100, 101, 102], minimum_subbands=0.5, parameters={"group_size": 100}))
-    world.tick()
-    world.backend.succeed(name(100))
-    world.backend.succeed(name(102))
-    world.backend.fail(name(101), Reason.INPUT_MISSING)
-    world.tick(2)
-    group = "L1-SAP000-G0001-band"
+    group = merging_without_101(world)
     world.retry(name(101))
     world.tick()
     world.backend.succeed(name(101))
@@ -468,14 +559,7 @@ def test_a_merge_that_is_tried_again_takes_the_late_input_and_is_not_stale(world
 
 
 def test_a_merge_not_handed_over_yet_waits_for_an_input_that_is_tried_again(world: World) -> None:
-    world.enter(recipe([100, 101, 102], minimum_subbands=0.5, parameters={"group_size": 100}))
-    world.tick()
-    world.backend.succeed(name(100))
-    world.backend.succeed(name(102))
-    world.backend.fail(name(101), Reason.INPUT_MISSING)
-    world.backend.most_in_flight = 0
-    world.tick(2)
-    group = "L1-SAP000-G0001-band"
+    group = merging_without_101(world, slots=0)
     assert world.job(group).state is JobState.READY
     world.retry(name(101))
     assert world.job(group).state is JobState.WAITING
@@ -515,10 +599,11 @@ def test_retry_gives_back_all_tries(world: World) -> None:
         world.backend.fail(name(100))
     world.tick()
     assert world.retry() == (name(100),)
-    world.tick()
-    world.backend.fail(name(100))
-    world.tick()
-    assert world.job(name(100)).state is JobState.WAITING, "one of two tries is left"
+    for state in (JobState.SUBMITTED, JobState.FAILED):  # it was tried, and once more
+        world.tick()
+        world.backend.fail(name(100))
+        world.tick()
+        assert world.job(name(100)).state is state
 
 
 # Crashes
@@ -596,24 +681,21 @@ def fused_tick(world: World, fuse: Fuse) -> int:
     return len(fuse.steps)
 
 
-def crash_points() -> int:
-    return 90
-
-
 def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     at, died = 0, True
     while died:
         at += 1
         world = World(_made(tmp_path / str(at)))
+        fuse = Fuse(at)
         world.enter(recipe([100, 101]))
         try:
-            fused_tick(world, Fuse(at))
+            fused_tick(world, fuse)
             died = False
         except CrashError:
             pass
         world.finish()
         assert set(world.states().values()) == {JobState.SUCCEEDED}, at
-        assert sorted(world.backend.started) == sorted(world.states()), f"step {at} doubled a job"
+        assert sorted(world.backend.started) == sorted(world.states()), f"{fuse.steps[-1]}: something was doubled"
         made = [f"{GROUP}.MS", f"{GROUP}.MS.json", f"{IMAGE_JOB}.fits", f"{IMAGE_JOB}.fits.json"]
         assert sorted(world.products()) == made, at
         assert world.scratch_files() == []
@@ -806,6 +888,24 @@ def test_a_zombie_that_comes_after_its_productions_end_is_swept_too(world: World
     assert world.scratch_files() == []
 
 
+def test_what_another_process_made_superfluous_is_stopped_by_the_one_that_ticks(world: World) -> None:
+    """The group in flight is dropped by a retry elsewhere, which knows no backend."""
+    world.enter(recipe([100, 101], {"first": FIRST, "band": BAND}))
+    world.tick()
+    world.backend.succeed(name(100))
+    world.backend.fail(name(101), Reason.INPUT_MISSING)
+    world.tick()
+    group = world.job(GROUP).attempt
+    World(world.folder, backend=world.backend).retry(name(101))
+    world.backend.down = True
+    world.tick()
+    world.backend.down = False
+    world.tick()
+    assert world.backend.cancelled == [group]
+    world.tick(3)
+    assert world.backend.cancelled == [group], "it is asked for once"
+
+
 def test_a_superseded_attempt_is_a_zombie(world: World) -> None:
     world.enter(recipe([100], ALONE))
     world.tick()
@@ -828,11 +928,10 @@ def test_products_get_their_final_name_and_intermediates_go(world: World) -> Non
     made = [f"{GROUP}.MS", f"{GROUP}.MS.json", f"{IMAGE_JOB}.fits", f"{IMAGE_JOB}.fits.json"]
     assert sorted(world.products()) == made
     assert (world.output / f"{GROUP}.MS").read_text() == f"{GROUP}.MS of {GROUP}"
-    assert list(world.output.iterdir()) == [world.output / one for one in world.output.iterdir() if one.is_file()]
-    published = world.tracker.products(world.production.id)
-    assert [file.published for file in published] == [
-        file_url(str(world.output / f"{GROUP}.MS")), file_url(str(world.output / f"{IMAGE_JOB}.fits")),
-    ]  # fmt: skip
+    assert all(one.is_file() for one in world.output.iterdir()), "the scratch folder is gone"
+    assert {file.published for file in world.tracker.products(world.production.id)} == {
+        file_url(str(world.output / one)) for one in (f"{GROUP}.MS", f"{IMAGE_JOB}.fits")
+    }
 
 
 def test_an_intermediate_stays_until_all_its_consumers_succeeded(world: World) -> None:
