@@ -43,7 +43,7 @@ test-fast: .venv/dev ## tests without the science tools' whole runs
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 -m 'not service'
 
 bench: setup ## speed against plain scripts; fails if a ratio misses its target
-	@for one in benchmarks/[a-z]*.py; do echo "== $$one"; $(python) "$$one"; done
+	@for one in demo runner; do $(python) benchmarks/$$one.py; done
 
 lint: .venv/dev ## style, types and the direction of imports
 	@.venv/bin/ruff check .

@@ -72,11 +72,11 @@ targ2() { # GROUP SUBBAND...
 image() { # NAME MS...
     local name=$1
     shift
-    wsclean -j 2 -size 2048 2048 -scale 0.5asec -weight briggs 0 -pol I \
+    wsclean -j 1 -size 2048 2048 -scale 0.5asec -weight briggs 0 -pol I \
         -no-update-model-required -niter 20000 -gain 0.05 -mgain 0.7 -auto-mask 3 -auto-threshold 0.3 \
         -name "$name" "$@" >"image_$name.log" 2>&1
 }
-export -f cal1 targ1 targ2
+export -f cal1 targ1 targ2 image
 
 # Numbers of the subbands of an observation, in the order of frequency.
 subbands() { # SAS_ID
@@ -93,5 +93,5 @@ subbands 900002 | xargs -P2 -I{} bash -euo pipefail -c 'targ1 {}'
 # Subband 0 has an absolute number that is a multiple of 4, so that four in a row are a group.
 subbands 900002 | xargs -n4 | awk '{printf "%02d %s\n", NR - 1, $0}' |
     xargs -P2 -L1 bash -euo pipefail -c 'targ2 "$@"' targ2
-image full L900002_GRP??.MS
-image residual L900002_GRP??_sub.MS
+printf '%s\n' "full L900002_GRP??.MS" "residual L900002_GRP??_sub.MS" |
+    xargs -P2 -I{} bash -euo pipefail -c 'image {}'

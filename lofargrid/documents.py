@@ -157,9 +157,14 @@ def _in_words(model: type[Document], place: Location, details: Sequence[Any]) ->
         return f"not a mapping of keys to values, found {first['input']!r}", _keys_remedy(_models_at(model, place))
     if kind == "invalid_key":
         return f"should be a text, found {first['input']!r}", "Put it in quotes"
-    wanted = dict.fromkeys(detail["msg"].removeprefix("Input should be ") for detail in details)
+    wanted = dict.fromkeys(_wanted(detail["msg"]) for detail in details)
     quotes = any(detail["type"] == "string_type" for detail in details) and not isinstance(first["input"], list | dict)
-    return f"should be {' or '.join(wanted)}, found {first['input']!r}", "Put it in quotes" if quotes else ""
+    return f"should {' or '.join(wanted)}, found {first['input']!r}", "Put it in quotes" if quotes else ""
+
+
+def _wanted(message: str) -> str:
+    """What stands behind "should" in pydantic's message, without what it found."""
+    return message.partition(" should ")[2].partition(" after validation")[0]
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:

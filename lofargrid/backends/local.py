@@ -155,8 +155,11 @@ class LocalBackend:
     def _put_away(self, attempt: str) -> None:
         self._known.discard(attempt)
         self._latest.pop(attempt, None)
-        if (self._active / attempt).exists():
-            (self._active / attempt).rename(self._ended / attempt)
+        try:
+            if (self._active / attempt).exists():
+                (self._active / attempt).rename(self._ended / attempt)
+        except OSError as error:
+            raise BackendError(f"cannot put away {self._active / attempt}: {error.strerror}") from None
 
     def _tell(self, observation: Observation) -> None:
         with self._lock:

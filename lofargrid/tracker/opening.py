@@ -1,7 +1,10 @@
 """Open the tracker: the right file system, permissions and schema, or a clear refusal."""
 
+import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -15,7 +18,7 @@ NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs",
 
 
 def open_tracker(path: Path, mounts: Path = Path("/proc/self/mounts")) -> Tracker:
-    """Open the tracker, making or migrating it as needed.
+    """Open the tracker, making or migrating it as needed; only its owner can read it.
 
     Raises
     ------
@@ -26,16 +29,39 @@ def open_tracker(path: Path, mounts: Path = Path("/proc/self/mounts")) -> Tracke
     _refuse_network(path, mounts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the tick
-        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a crash of the machine loses no consistency
-        connection.execute("PRAGMA foreign_keys = ON")
-        _migrate(connection, path)
-        path.chmod(0o600)
+        with _alone(path.parent):
+            path.touch(mode=0o600)  # what sqlite puts beside it gets the same mode
+            connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+            try:
+                return _prepared(connection, path)
+            except BaseException:
+                connection.close()
+                raise
     except sqlite3.DatabaseError as error:
         raise TrackerError(_unusable(path, str(error))) from None
     except OSError as error:
         raise TrackerError(_unusable(path, error.strerror or str(error))) from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time in: two may make the tracker at once."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepared(connection: sqlite3.Connection, path: Path) -> Tracker:
+    connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the tick
+    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a crash of the machine loses no consistency
+    connection.execute("PRAGMA foreign_keys = ON")
+    _migrate(connection, path)
+    for file in (path.with_name(path.name + end) for end in ("", "-wal", "-shm")):
+        if file.exists():
+            file.chmod(0o600)
     return Tracker(connection, path)
 
 
@@ -51,9 +77,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _unusable(path: Path, problem: str) -> Fault:
-    if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
-        problem = f"its folder cannot be written ({problem})"
-    remedy = "Make the folder writable, or name another file with --tracker or LOFARGRID_DATA"
+    remedy = "See that its folder can be written, or name another file with --tracker or LOFARGRID_DATA"
     return Fault(f"the tracker cannot be used: {problem}", remedy, str(path))
 
 
@@ -73,7 +97,7 @@ def file_system(path: Path, mounts: Path) -> str:
         return ""
     entries = (line.split(" ") for line in lines)
     points = [(fields[1].replace("\\040", " "), fields[2]) for fields in entries if len(fields) > 2]
-    resolved = path.absolute()
+    resolved = path.resolve()
     under = [(len(point), kind) for point, kind in points if resolved.is_relative_to(point)]
     # The last mount on a point hides those before it.
     return max(enumerate(under), key=lambda one: (one[1][0], one[0]))[1][1] if under else ""

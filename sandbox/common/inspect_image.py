@@ -47,7 +47,7 @@ def measure(path: str, others: dict[str, str | None]) -> dict[str, Any]:
     path
         The restored image.
     others
-        Paths of what belongs to it: residual, dirty, model, reference; None for those not given.
+        Paths of what belongs to it: residual, dirty, model; None for those not given.
     """
     image = read_image(path)
     images = {name: read_image(other) for name, other in others.items() if other}
@@ -85,8 +85,6 @@ def ratios(peak: float, peaks: dict[str, float]) -> dict[str, Any]:
         for name in ("residual", "model"):
             if name in peaks:
                 found[f"{name}_to_dirty"] = ratio(peaks[name], peaks["dirty"])
-    if "reference" in peaks:
-        found["peak_to_reference"] = ratio(peak, peaks["reference"])
     return found
 
 
@@ -97,7 +95,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--residual", help="what CLEAN left")
     parser.add_argument("--dirty", help="the image before CLEAN")
     parser.add_argument("--model", help="what CLEAN found")
-    parser.add_argument("--reference", help="another image to compare the peak with")
     given = vars(parser.parse_args(arguments))
     path = given.pop("restored")
     with np.errstate(invalid="ignore", over="ignore"):

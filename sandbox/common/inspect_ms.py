@@ -94,7 +94,9 @@ class Samples:
         }
 
 
-def measure(path: str, column: str, source: str | None, headers_only: bool) -> dict[str, Any]:
+def measure(
+    path: str, column: str, source: str | None, headers_only: bool, reference: str | None = None
+) -> dict[str, Any]:
     """Measure a MeasurementSet.
 
     Parameters
@@ -107,6 +109,8 @@ def measure(path: str, column: str, source: str | None, headers_only: bool) -> d
         What it was made from, to compare time and frequency with; None to compare with nothing.
     headers_only
         Leave the visibilities unread.
+    reference
+        One whose visibilities are to be compared in strength; None to compare with nothing.
     """
     with open_table(path) as main:
         if "ANTENNA1" not in main.colnames():
@@ -116,6 +120,9 @@ def measure(path: str, column: str, source: str | None, headers_only: bool) -> d
             found.update(correlations_and_samples(main, column, found["channels"]))
     if source:
         found.update(compared(found, source))
+    if reference:
+        strength = measure(reference, column, None, False)["rms"]
+        found["rms_to_reference"] = found["rms"] / strength if strength else None
     return found
 
 
@@ -240,9 +247,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("path", help="the MeasurementSet")
     parser.add_argument("--column", default="DATA", help="data column (default: DATA)")
     parser.add_argument("--source", help="the MeasurementSet that it was made from, to compare with")
+    parser.add_argument("--reference", help="a MeasurementSet to compare the strength of the visibilities with")
     parser.add_argument("--headers-only", action="store_true", help="leave the visibilities unread")
     given = parser.parse_args(arguments)
-    return tell(given.path, lambda: measure(given.path, given.column, given.source, given.headers_only))
+    options = (given.column, given.source, given.headers_only, given.reference)
+    return tell(given.path, lambda: measure(given.path, *options))
 
 
 if __name__ == "__main__":

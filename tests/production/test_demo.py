@@ -34,7 +34,7 @@ def test_modelled_sources_are_found_within_one_percent_and_half_an_arcsecond(ref
 
 def test_every_product_has_its_picture_table_or_data_and_its_provenance(reference: Desk) -> None:
     products = set(reference.products())
-    for suffix in ("image.fits", "image.png", "image-residual.fits", "image-residual.png"):
+    for suffix in ("image.fits", "image.png", "residual.fits", "residual.png"):
         assert {f"L900002-SAP000-{suffix}", f"L900002-SAP000-{suffix}.json"} <= products
     assert (reference.products()["L900002-SAP000-image.png"].read_bytes())[:4] == b"\x89PNG"
     provenance = reference.provenance("L900002-SAP000-image.fits")

@@ -42,7 +42,7 @@ def test_what_is_left_out_has_its_documented_default(file: Path) -> None:
         ("file:///data/out", "x\npolicy: {gaps: fil}", 7, "policy.gaps", "should be 'flag', 'skip' or 'fail'"),
         ("file:///data/out", "x\npolicy:\n  minimum_subbands: 95", 8, "policy.minimum_subbands", "should be less than"),
         ("file:///data/out", "x\npolicy:\n  minimum_subbands: .nan", 8, "policy.minimum_subbands", "should be"),
-        ("  calibrator: cal.surls", "  calibrator: 5", 4, "inputs.calibrator", "should be a valid string or a valid"),
+        ("  calibrator: cal.surls", "  calibrator: 5", 4, "inputs.calibrator", "should be a valid string or be a"),
         ("[a.tar, b.tar]", "\n    - a.tar\n    - 7", 7, "inputs.target.1", "should be a valid string, found 7"),
         ("inputs:", "input:", 3, "input", "unknown key"),
         ("output: file:///data/out", "", 1, "output", "this key is missing"),

@@ -88,9 +88,9 @@ def test_a_fault_tells_line_field_what_and_remedy(
 @pytest.mark.parametrize(
     ("text", "field", "what"),
     [
-        ("files: 5", "files", "should be a valid string or a valid list, found 5"),
+        ("files: 5", "files", "should be a valid string or be a valid list, found 5"),
         ("files: [a, 5]", "files.1", "should be a valid string, found 5"),
-        ("split: some", "split", "should be 'all' or 'one' or a valid dictionary or instance of Part, found 'some'"),
+        ("split: some", "split", "should be 'all' or 'one' or be a valid dictionary or instance of Part, found 'some'"),
         ("split: {colour: pink}", "split.colour", "should be 'red' or 'blue', found 'pink'"),
         ("split: {hue: 1}", "split.hue", "unknown key"),
     ],
@@ -167,13 +167,26 @@ def test_faults_found_later_get_the_line_of_their_field(file: Path) -> None:
     write(file, "name: a\nparts:\n  b:\n    colour: red\n")
     known = Fault("x", file=str(file), line=9, field="name")
     other = Fault("x", file="elsewhere", field="name")
-    faults = [Fault("x", "", str(file), None, "parts.b.colour"), Fault("x", "", str(file), None, "parts.c"), known, other]
+    faults = [
+        Fault("x", "", str(file), None, "parts.b.colour"),
+        Fault("x", "", str(file), None, "parts.c"),
+        known,
+        other,
+    ]
     assert [fault.line for fault in located(file, faults)] == [4, 2, 9, None]
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1e-05", 1e-05), ("-2E+3", -2000.0), ("[1e-9, 5]", [1e-9, 5]), ("1e5x", "1e5x"), ("e5", "e5"), ("7", 7), ("", None)],
+    [
+        ("1e-05", 1e-05),
+        ("-2E+3", -2000.0),
+        ("[1e-9, 5]", [1e-9, 5]),
+        ("1e5x", "1e5x"),
+        ("e5", "e5"),
+        ("7", 7),
+        ("", None),
+    ],
 )
 def test_numbers_are_read_as_python_writes_them(text: str, value: object) -> None:
     found = read_value(text)

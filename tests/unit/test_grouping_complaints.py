@@ -34,7 +34,8 @@ def verdict(band: PlannedJob, lost: Collection[int], gaps: str = "flag", minimum
     """May this band be joined, when the jobs of the subbands ``lost`` failed?"""
     keys = {subband(number).key for number in lost}
     needs = [
-        Need(job(key, "average", JobState.FAILED if key in keys else JobState.SUCCEEDED, [key])) for key in band.subbands
+        Need(job(key, "average", JobState.FAILED if key in keys else JobState.SUCCEEDED, [key]))
+        for key in band.subbands
     ]
     one = job(band.key, subbands=band.subbands, slots=band.slots)
     return judge(one, STEPS["join"], needs, {}, minimum_subbands, gaps)

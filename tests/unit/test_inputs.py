@@ -147,7 +147,12 @@ def test_a_column_that_makes_no_sense_is_told_with_its_line(column: str, what: s
 
 
 def test_every_bad_line_is_told_at_once() -> None:
-    assert [line for line, _ in told("a.tar", ONE, "srm://[broken", f"{TWO} size_bytes=1", "L1_SB000.MS")] == [1, 3, 4, 5]
+    assert [line for line, _ in told("a.tar", ONE, "srm://[broken", f"{TWO} size_bytes=1", "L1_SB000.MS")] == [
+        1,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_a_subband_given_twice_is_refused_with_both_lines_even_from_another_place() -> None:
@@ -172,4 +177,7 @@ def test_a_foreign_observation_is_refused_with_its_line() -> None:
 
 
 def test_a_role_for_many_takes_several_observations() -> None:
-    assert [one.observation for one in read(ONE, ONE.replace("L123456", "L999999"), many=True)] == ["L123456", "L999999"]
+    assert [one.observation for one in read(ONE, ONE.replace("L123456", "L999999"), many=True)] == [
+        "L123456",
+        "L999999",
+    ]

@@ -83,7 +83,16 @@ def test_too_few_is_told_with_numbers_and_names() -> None:
 
 @pytest.mark.parametrize(
     ("minimum", "listed", "enough"),
-    [(0.95, 20, 19), (0.95, 100, 95), (0.5, 7, 4), (1.0, 3, 3), (0.55, 100, 55), (0.28, 25, 7), (0.07, 100, 7), (0, 9, 1)],
+    [
+        (0.95, 20, 19),
+        (0.95, 100, 95),
+        (0.5, 7, 4),
+        (1.0, 3, 3),
+        (0.55, 100, 55),
+        (0.28, 25, 7),
+        (0.07, 100, 7),
+        (0, 9, 1),
+    ],
 )
 def test_the_limit_itself_is_enough_and_one_less_is_not(minimum: float, listed: int, enough: int) -> None:
     assert merge(enough, listed, minimum=minimum).reason is None

@@ -26,8 +26,9 @@ SURLS = {
     "L229507_SB100_uv.dppp.MS_3d78b8f1.tar": ProductName(229507, 100, None, ".dppp", "3d78b8f1"),
     "srm://lofar-srm.fz-juelich.de:8443/pnfs/fz-juelich.de/data/lofar/ops/projects/lc7_012/583139/"
     "L583139_SB000_uv.MS_900c9fcf.tar": ProductName(583139, 0, None, "", "900c9fcf"),
-    "srm://lta-head.lofar.psnc.pl:8443/lofar/ops/projects/lc6_004/555005/"
-    "L555005_SB302_uv.MS_805a38ae.tar": ProductName(555005, 302, None, "", "805a38ae"),
+    "srm://lta-head.lofar.psnc.pl:8443/lofar/ops/projects/lc6_004/555005/L555005_SB302_uv.MS_805a38ae.tar": ProductName(
+        555005, 302, None, "", "805a38ae"
+    ),
     "srm://srm.grid.sara.nl:8443/srm/managerv2?SFN=/pnfs/grid.sara.nl/data/lofar/ops/projects/lc4_010/345678/"
     "L345678_SAP001_SB007_uv.MS_12345678.tar": ProductName(345678, 7, 1, "", "12345678"),
     "https://lta-download.lofar.psnc.pl/lofigrid/SRMFifoGet.py?surl=srm://lta-head.lofar.psnc.pl:8443/lofar/ops/"

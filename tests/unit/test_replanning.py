@@ -14,7 +14,9 @@ from tests.unit.factories import planned
 CHAIN = [planned("a"), planned("b", "a"), planned("c", "b"), planned("x")]
 
 
-def standing(*names: str, gone: str = "", state: JobState = JobState.SUCCEEDED, **signatures: str) -> dict[str, CurrentJob]:
+def standing(
+    *names: str, gone: str = "", state: JobState = JobState.SUCCEEDED, **signatures: str
+) -> dict[str, CurrentJob]:
     """Jobs as they stand; what those in ``gone`` made was deleted."""
     return {name: CurrentJob(name, signatures.get(name, "s"), state, name not in gone) for name in names}
 

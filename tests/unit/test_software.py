@@ -95,10 +95,17 @@ def test_a_program_is_looked_for_in_the_release_then_on_path_then_by_its_other_n
 
 
 def test_each_tool_tells_its_version_and_an_absent_one_is_left_out(tmp_path: Path) -> None:
-    program(tmp_path, "talks", "echo; echo \" tool $SHOWN \"; echo more")
+    program(tmp_path, "talks", 'echo; echo " tool $SHOWN "; echo more')
     program(tmp_path, "warns", "echo 'on stderr' >&2; exit 3")
     program(tmp_path, "silent", "exit 3")
-    versions = {name: (name, "--version") for name in ("talks", "warns", "silent", "absent")}
+    program(tmp_path, "path", "echo $PATH")
+    versions = {name: (name, "--version") for name in ("talks", "warns", "silent", "path", "absent")}
     told = tool_versions(software(tmp_path, **versions), "/bin:/usr/bin")
     assert told.pop("python") == sys.version.split()[0]
-    assert told == {"release": "one", "talks": "tool 4.2", "warns": "on stderr", "silent": "exit code 3"}
+    assert told == {
+        "release": "one",
+        "talks": "tool 4.2",
+        "warns": "on stderr",
+        "silent": "exit code 3",
+        "path": "/bin:/usr/bin",
+    }

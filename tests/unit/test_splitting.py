@@ -224,6 +224,18 @@ def test_jobs_of_another_role_are_needed_from_its_only_beam() -> None:
         assert jobs[f"L654321-SAP00{sap}-SB000-average"].needs == ("L1000-SAP003-collect",)
 
 
+def test_the_merge_of_the_same_role_is_that_of_the_same_beam() -> None:
+    back = {**AVERAGE, "inputs": {**AVERAGE["inputs"], "all": {"from": "join.ms", "path": "all.MS"}}}
+    steps = split_steps({"average": AVERAGE, "join": JOIN_ALL, "back": back})
+    subbands = [subband(n, sap=sap) for sap in (0, 1) for n in range(2)]
+    before = by_name(split(steps, subbands))
+    assert before["L654321-SAP001-SB000-back"].needs == ("L654321-SAP001-join",)
+    after = by_name(split(steps, [*subbands[:3], replace(subbands[3], adler32="00000001")]))
+    names = {name for name in before if before[name].signature != after[name].signature}
+    other = "L654321-SAP001"
+    assert names == {f"{other}-SB001-average", f"{other}-join", f"{other}-SB000-back", f"{other}-SB001-back"}
+
+
 def test_with_several_beams_the_one_of_the_same_number_is_taken() -> None:
     steps = split_steps({"solve": SOLVE, "collect": COLLECT, "average": APPLY})
     both = [subband(0, role=role, sap=sap) for role in ("calibrator", "target") for sap in (0, 1)]
@@ -367,6 +379,8 @@ def test_a_sap_known_to_run_at_160_mhz_stays_there_even_where_both_grids_fit() -
     subbands = [subband(0), subband(5)]
     known = {one.key: at(700 + one.number, 160) for one in subbands}
     assert places(subbands, known) == known
+    taken_for_200 = {subbands[0].key: at(560, 200), subbands[1].key: at(705, 160)}
+    assert places(subbands, taken_for_200) == known
 
 
 def test_a_merge_may_take_raw_subbands() -> None:

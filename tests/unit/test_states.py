@@ -9,7 +9,7 @@ from lofargrid.states import FINAL, MOVES, UNFINISHED, JobState, Reason, explana
 
 def test_every_state_has_its_moves_and_leads_to_states_only() -> None:
     assert set(MOVES) == set(JobState)
-    assert FINAL | UNFINISHED == set(JobState)
+    assert set(JobState) == FINAL | UNFINISHED
     assert not FINAL & UNFINISHED
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import casacore.tables as casacore_tables
 import numpy as np
 import pytest
 import yaml
@@ -24,7 +25,6 @@ INTERVAL_S = 4.0
 SUBBAND_HZ = 200e6 / 1024
 SKYMODEL = "FORMAT = Name, Type, Ra, Dec, I\ncentre, POINT, 08:13:03.874, +33.03.34.79, 10.0\n"
 
-casacore_tables = pytest.importorskip("casacore.tables", reason="needs python-casacore")
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def run(environment) -> Callable[..., subprocess.CompletedProcess]:
 
     def call(folder: Path, *words: str) -> subprocess.CompletedProcess:
         if shutil.which(words[0], path=environment["PATH"]) is None:
-            pytest.skip(f"needs {words[0]} on PATH")
+            pytest.fail(f"{words[0]} is not on PATH; `make setup` brings it")
         return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
     return call

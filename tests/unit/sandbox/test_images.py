@@ -9,11 +9,12 @@ from pathlib import Path
 
 import fits_image
 import inspect_image
+import matplotlib
 import numpy as np
+import picture
 import pytest
-
-matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib")
-import picture  # noqa: E402
+from astropy import wcs
+from astropy.io import fits
 
 COMMON = Path(__file__).parents[3] / "sandbox" / "common"
 CLEAN = ("-no-update-model-required", "-pol", "I", "-size", "100", "100", "-scale", "20asec", "-niter", "400")
@@ -49,12 +50,11 @@ def sound(clean):
 def verdict(inspect, engine):
     """What the expectations of the image step say of a folder of wsclean's images."""
 
-    def judge(folder: Path, check: str = "full", **more: object) -> set[str]:
+    def judge(folder: Path) -> set[str]:
         others = {"residual": "x-residual.fits", "dirty": "x-dirty.fits", "model": "x-model.fits"}
         options = [word for name, file in others.items() for word in (f"--{name}", folder / file)]
-        options += [word for name, file in more.items() for word in (f"--{name}", file)]
         found = inspect("inspect_image", folder / "x-image.fits", *options)
-        expect = engine.pipeline("calibrate-image")["steps"]["image"]["checks"][check]["expect"]
+        expect = engine.pipeline("calibrate-image")["steps"]["image"]["checks"]["image"]["expect"]
         return engine.broken(expect, found, {**engine.parameters("calibrate-image"), "image_size": 100})
 
     return judge
@@ -71,7 +71,6 @@ def write_fits(path: Path, pixels: np.ndarray, **header: object) -> Path:
 
 
 def test_the_reader_agrees_with_astropy(sound):
-    fits = pytest.importorskip("astropy.io.fits", reason="needs astropy")
     with fits.open(sound / "x-image.fits", memmap=False) as opened:
         header, pixels = dict(opened[0].header), opened[0].data.copy()
     image = fits_image.read_image(str(sound / "x-image.fits"))
@@ -102,12 +101,6 @@ def test_it_runs_as_a_job_runs_it(environment, sound):
 )
 def test_a_diverged_clean_ends_with_code_0_and_is_exposed(clean, verdict, options):
     assert {"peak_to_dirty", "residual_to_dirty", "model_to_dirty"} <= verdict(clean(*options))
-
-
-def test_sources_doubled_by_a_wrong_sign_are_exposed(sound, verdict, tmp_path):
-    image = fits_image.read_image(str(sound / "x-image.fits"))
-    before = write_fits(tmp_path / "before.fits", image.pixels / 2)
-    assert verdict(sound, "residual", reference=before) == {"peak_to_reference"}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +169,6 @@ def test_a_picture(sound, tmp_path, capsys):
 
 
 def test_its_coordinates_agree_with_astropy(sound):
-    wcs = pytest.importorskip("astropy.wcs", reason="needs astropy")
     image = fits_image.read_image(str(sound / "x-image.fits"))
     names = ("CTYPE", "CRVAL", "CDELT", "CRPIX", "CUNIT")
     world = wcs.WCS({f"{name}{axis}": image.header[f"{name}{axis}"] for name in names for axis in (1, 2)})

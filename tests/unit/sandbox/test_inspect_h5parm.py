@@ -9,8 +9,8 @@ from pathlib import Path
 import inspect_h5parm
 import numpy as np
 import pytest
+import tables
 
-tables = pytest.importorskip("tables", reason="needs pytables")
 SCRIPT = Path(__file__).parents[3] / "sandbox" / "common" / "inspect_h5parm.py"
 
 

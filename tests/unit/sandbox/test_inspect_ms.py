@@ -121,6 +121,12 @@ def test_what_averaging_loses_is_told(inspect, tmp_path, subbands, dp3):
     assert found["source_complete"]
 
 
+def test_a_model_subtracted_with_the_wrong_sign_makes_the_data_stronger(inspect, tmp_path, subbands, change):
+    doubled = change(subbands / "sb0.MS", tmp_path / "a.MS", "DATA", lambda data: np.multiply(data, 2, out=data))
+    found = inspect("inspect_ms", doubled, "--reference", subbands / "sb0.MS")
+    assert found["rms_to_reference"] == pytest.approx(2)
+
+
 def test_headers_only(inspect, subbands):
     found = inspect("inspect_ms", subbands / "sb0.MS", "--headers-only")
     assert found["channels"] == 4
