@@ -7,7 +7,7 @@ python := .venv/bin/python3
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 demo ?= demo
 
-.PHONY: help setup demo test test-fast soak bench lint clean wsclean
+.PHONY: help setup demo test test-fast bench lint clean wsclean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'

@@ -23,7 +23,8 @@ def run(
 ) -> Result:
     """Run a command to its end.
 
-    A program that is not there gives 127, one that takes longer than ``timeout_s`` is killed and gives 124.
+    A program that is not there gives 127, one that cannot be run 126, one that takes longer than ``timeout_s``
+    is killed and gives 124.
     """
     try:
         done = subprocess.run(
@@ -38,6 +39,8 @@ def run(
         )
     except FileNotFoundError:
         return Result(127, "", f"{words[0]}: not found")
+    except OSError as error:
+        return Result(126, "", f"{words[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
         return Result(124, "", f"{words[0]}: no answer in {timeout_s:g} s")
     return Result(done.returncode, done.stdout, done.stderr)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lofargrid.model import Job
 from lofargrid.productions import CONSEQUENCES
-from lofargrid.states import JobState, explanation
+from lofargrid.states import FINAL, JobState, explanation
 from lofargrid.tracker import Tracker
 
 
@@ -30,7 +30,7 @@ def diagnose(tracker: Tracker, job: Job) -> Diagnosis:
 def _failed(tracker: Tracker, job: Job) -> Diagnosis:
     root = _root(tracker, job)
     meaning, remedy = explanation(root.reason) if root.reason else (str(root.state), "`retry` it")
-    cause = f"{root.reason or root.state}: {meaning}" + (f": {_one_line(root.detail)}" if root.detail else "")
+    cause = f"{root.reason or root.state}: {meaning}{_detail(root)}"
     if root.id != job.id:
         own = f" ({_one_line(job.detail)})" if job.detail and job.reason != root.reason else ""
         return Diagnosis(job.name, job.state, f"{root.name} failed: {cause}{own}", remedy, root.name)
@@ -39,12 +39,16 @@ def _failed(tracker: Tracker, job: Job) -> Diagnosis:
 
 def _root(tracker: Tracker, job: Job) -> Job:
     """Follow consequences up to the first job that failed by itself."""
-    while job.reason in CONSEQUENCES:
-        failed = [need for need in tracker.needs(job.id) if need.state in (JobState.FAILED, JobState.CANCELLED)]
-        if not failed:
-            return job
-        job = failed[0]
-    return job
+    return (job.reason in CONSEQUENCES and _culprit(tracker, job)) or job
+
+
+def _culprit(tracker: Tracker, job: Job) -> Job | None:
+    """What a job goes without and why: a need that failed, or that another merge before it goes without."""
+    needs = tracker.needs(job.id)
+    failed = [need for need in needs if need.state in (JobState.FAILED, JobState.CANCELLED)]
+    if failed:
+        return _root(tracker, failed[0])
+    return next(filter(None, (_culprit(tracker, need) for need in needs if tracker.lacks(need.id))), None)
 
 
 def _living(tracker: Tracker, job: Job) -> tuple[str, str]:
@@ -57,7 +61,7 @@ def _living(tracker: Tracker, job: Job) -> tuple[str, str]:
     if job.state is JobState.WAITING and job.reason:
         meaning, _ = explanation(job.reason)
         return (
-            f"waits to be tried again after {job.reason}: {meaning}: {_one_line(job.detail)}",
+            f"waits to be tried again after {job.reason}: {meaning}{_detail(job)}",
             "nothing to do",
         )
     if job.state is JobState.WAITING and job.unmet:
@@ -77,17 +81,16 @@ def _succeeded(tracker: Tracker, job: Job) -> tuple[str, str]:
 
 
 def _under_way(tracker: Tracker, job: Job) -> tuple[str, str]:
-    attempt = tracker.attempt(job.attempt) if job.attempt else None
-    where = f" on {attempt.node}" if attempt and attempt.node else ""
-    since = (attempt.started or attempt.intended) if attempt else job.updated
+    attempt = tracker.attempts(job.id)[-1]
+    where = f" on {attempt.node}" if attempt.node else ""
     return (
-        f"{job.state}{where} since {since} (attempt {job.attempt})",
+        f"{job.state}{where} since {attempt.started or attempt.intended} (attempt {attempt.id})",
         f"nothing to do; `logs {job.name}` shows it",
     )
 
 
 def _waits_for(tracker: Tracker, job: Job) -> str:
-    needs = [need for need in tracker.needs(job.id) if need.state in tuple(JobState) and not _is_final(need)]
+    needs = [need for need in tracker.needs(job.id) if need.state not in FINAL]
     shown = ", ".join(f"{need.name} ({need.state})" for need in needs[:3])
     more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""
     if not needs:
@@ -95,8 +98,8 @@ def _waits_for(tracker: Tracker, job: Job) -> str:
     return f"waits for {shown}{more}"
 
 
-def _is_final(job: Job) -> bool:
-    return job.state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+def _detail(job: Job) -> str:
+    return f": {_one_line(job.detail)}" if job.detail else ""
 
 
 def _one_line(text: str) -> str:

@@ -15,8 +15,9 @@ NOT_VERIFIED = "not verified at source"
 def provenance(tracker: Tracker, recipe: Recipe, job: Job, product: StoredOutput) -> bytes:
     """Tell where a product comes from, as JSON."""
     ancestors = _ancestors(tracker, job)
-    used = {(one.role, key) for one in ancestors for key in one.subbands if one.state is JobState.SUCCEEDED}
-    inputs = [one for one in recipe.subbands if (one.role, one.key) in used and one.reason is None]
+    readers = [one for one in _contributors(tracker, job) if _reads_raw(recipe, one)]
+    used = {(one.role, key) for one in readers for key in {*one.subbands} - {*tracker.lacks(one.id)}}
+    inputs = [one for one in recipe.subbands if (one.role, one.key) in used]
     document = {
         "product": product.filename,
         "size_bytes": product.size_bytes,
@@ -28,7 +29,7 @@ def provenance(tracker: Tracker, recipe: Recipe, job: Job, product: StoredOutput
         "lofargrid": __version__,
         "generation": job.generation,
         "missing_subbands": _missing(tracker, recipe, [job, *ancestors]),
-        "inputs": [_input(tracker, ancestors, one) for one in inputs],
+        "inputs": [_input(tracker, readers, one) for one in inputs],
         "jobs": [_job(tracker, one) for one in [*ancestors, job]],
     }
     return (json.dumps(document, indent=1) + "\n").encode()
@@ -46,6 +47,24 @@ def _ancestors(tracker: Tracker, job: Job) -> list[Job]:
     return [found[number] for number in sorted(found)]
 
 
+def _contributors(tracker: Tracker, job: Job) -> list[Job]:
+    """The job and those whose results went into it, not those that it goes without."""
+    found = {job.id: job}
+    waiting = [job]
+    while waiting:
+        taker = waiting.pop()
+        lacks = set(tracker.lacks(taker.id))
+        for need in tracker.needs(taker.id):
+            if need.state is JobState.SUCCEEDED and not lacks.issuperset(need.subbands) and need.id not in found:
+                found[need.id] = need
+                waiting.append(need)
+    return list(found.values())
+
+
+def _reads_raw(recipe: Recipe, job: Job) -> bool:
+    return any(not source.step for source in recipe.steps[job.step].inputs.values())
+
+
 def _missing(tracker: Tracker, recipe: Recipe, jobs: list[Job]) -> dict[str, str]:
     """Each subband that the product lacks, with the cause."""
     lacks = sorted({key for one in jobs for key in tracker.lacks(one.id)})
@@ -58,10 +77,8 @@ def _missing(tracker: Tracker, recipe: Recipe, jobs: list[Job]) -> dict[str, str
 
 def _input(tracker: Tracker, jobs: list[Job], subband: Subband) -> dict[str, Any]:
     """A raw input, with the checksum that was promised or else the one that was read."""
-    read = ""
-    for job in jobs:
-        if subband.key in job.subbands and job.role == subband.role and job.attempt and not read:
-            read = _checksum_read(tracker, job, subband.url)
+    readers = (job for job in jobs if subband.key in job.subbands and job.role == subband.role)
+    read = next(filter(None, (_checksum_read(tracker, job, subband.url) for job in readers)), "")
     return {
         "role": subband.role,
         "subband": subband.key,
@@ -85,14 +102,15 @@ def _report(tracker: Tracker, job: Job) -> dict[str, Any]:
 
 def _job(tracker: Tracker, job: Job) -> dict[str, Any]:
     report = _report(tracker, job)
+    attempts = tracker.attempts(job.id)
     return {
         "name": job.name,
         "generation": job.generation,
         "state": job.state,
         "reason": job.reason,
         "attempt": job.attempt,
-        "attempts": len(tracker.attempts(job.id)),
-        "site": "local" if not report else report.get("node", {}).get("site", "local"),
+        "attempts": len(attempts),
+        "site": attempts[-1].site if attempts else "",
         "host": report.get("node", {}).get("host", ""),
         "software": report.get("software", {}),
         "started": report.get("started"),

@@ -16,9 +16,10 @@ from lofargrid.errors import Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
 from lofargrid.names import file_url, path_of
 from lofargrid.recipes import Recipe, read_recipe
-from lofargrid.software import Software, read_software, tool_versions
+from lofargrid.software import Software, read_software
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
+from lofargrid.versions import tool_versions
 
 
 def now() -> datetime:

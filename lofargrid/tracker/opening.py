@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -60,7 +60,7 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> Tracker:
     connection.execute("PRAGMA foreign_keys = ON")
     _migrate(connection, path)
     for file in (path.with_name(path.name + end) for end in ("", "-wal", "-shm")):
-        if file.exists():
+        with suppress(FileNotFoundError):
             file.chmod(0o600)
     return Tracker(connection, path)
 

@@ -77,8 +77,7 @@ class Plans(Jobs):
         live = []
         for name in names:
             job = self.job(production_id, name)
-            if job is None:
-                continue
+            assert job is not None, "what drops stands"
             if job.attempt and job.state in (JobState.SUBMITTED, JobState.RUNNING):
                 live.append(job.attempt)
             if job.state not in FINAL:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.software import Software, Values, read_software, tool_versions
+from lofargrid.software import Software, Values, read_software
+from lofargrid.versions import tool_versions
 from tests.unit.factories import CONTENT, faults_of
 
 ENTRY = """\
@@ -39,7 +40,7 @@ def program(folder: Path, name: str, script: str) -> Path:
     return path
 
 
-def software(path: Path, **versions: tuple[str, ...]) -> Software:
+def software(path: Path, /, **versions: tuple[str, ...]) -> Software:
     return Software("one", (str(path),), {"SHOWN": "4.2"}, {}, Values(), {"DP3": "DP3.py"}, versions)
 
 
