@@ -18,6 +18,8 @@ setup: .venv/science wsclean ## build the environment with the science tools
 	@echo "Setting up .venv (about a minute, 1 GB) ..."
 	@test -x $(python) || python3 -m venv .venv
 	@$(pip) --editable '.[science]'
+	@# Scripts that wheels carry name their interpreter by a path that may hold a space; PATH finds it as well.
+	@sed -i '1s|^#!/.*/\.venv/bin/python.*|#!/usr/bin/env python3|' .venv/bin/*.py
 	@touch $@
 
 .venv/dev: .venv/science

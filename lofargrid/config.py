@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from lofargrid.documents import Document, read_document
+from lofargrid.documents import Document, read_document, shown
 from lofargrid.names import is_url, safe_name
 
 GapsPolicy = Literal["flag", "skip", "fail"]
@@ -42,12 +42,22 @@ class ProductionDocument(Document):
     @classmethod
     def _harmless(cls, name: str) -> str:
         if not safe_name(name):
-            raise ValueError(f"{name!r} may hold letters, digits, - and _ only, 64 at most")
+            raise ValueError(f"{shown(name)} may hold letters, digits, - and _ only, 64 at most")
         return name
+
+    @field_validator("parameters", "policy", mode="before")
+    @classmethod
+    def _nothing_set(cls, value: Any) -> Any:
+        """A key whose lines are all commented out sets nothing."""
+        return {} if value is None else value
 
     @field_validator("output")
     @classmethod
     def _known_scheme(cls, output: str) -> str:
+        if not output or not output.isprintable():
+            raise ValueError(f"{shown(output)} is no name of a folder")
+        if output.startswith("file://") and not output.startswith("file:///"):
+            raise ValueError(f"{output!r} has no absolute path; three slashes begin one: file:///data/out")
         schemes = ("file://", "davs://", "root://", "gsiftp://")
         if is_url(output) and not output.startswith(schemes):
             raise ValueError(f"{output!r} is not a place to write to; it may start with {', '.join(schemes)}")

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lofargrid.errors import Fault, InputError
 
 Location = tuple[int | str, ...]
+# Far more than anybody writes; anchors in anchors can unfold to more than any memory holds.
+_MOST_VALUES = 1_000_000
 
 
 class Document(BaseModel):
@@ -62,16 +65,22 @@ def read_document(path: Path, model: type[Model]) -> Model:
     text = _read_text(path)
     try:
         node = yaml.compose(text, Loader=_Loader)
+        if _unfolded(node, {}) > _MOST_VALUES:
+            what = "its anchors and aliases unfold without end, or to far too much"
+            raise InputError(Fault(what, "Write the values out", str(path)))
         data = read_value(text)
+    except RecursionError:
+        raise InputError(Fault("it is nested too deeply", "Write it with fewer levels", str(path))) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
-        what = getattr(error, "problem", None) or str(error)
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise InputError(
             Fault(f"not valid YAML: {what}", "Check indentation, colons and quotes", str(path), line)
         ) from None
     if not isinstance(data, dict):
-        raise InputError(Fault("not a mapping of keys to values", _keys_remedy([model]), str(path), 1))
+        what = "the file is empty" if data is None else "not a mapping of keys to values"
+        raise InputError(Fault(what, _keys_remedy([model]), str(path), 1))
     repeated = list(_repeated(path, node, set()))
     if repeated:
         raise InputError(*repeated)
@@ -97,8 +106,36 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(Fault("there is no such file", "Check the name", str(path))) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Fault(f"cannot be read: {error}", "Check its permissions", str(path))) from None
+    except UnicodeDecodeError as error:
+        raise InputError(not_utf8(path, error)) from None
+    except OSError as error:
+        raise InputError(Fault(f"cannot be read: {error.strerror}", "Name a file that can be", str(path))) from None
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> Fault:
+    """What to tell of a file that should be text."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return Fault("this is not text in UTF-8", "Name a text file, or save it as UTF-8", str(path), line)
+
+
+def shown(value: Any) -> str:
+    """A value as a message can show it: on one line, and never long."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 100, 100
+
+
+def _unfolded(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """How many values a node stands for when each alias is written out; without end if it holds itself."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        inner = [value for child in node.value for value in (child if isinstance(child, tuple) else (child,))]
+        known[id(node)] = 1 + sum(_unfolded(value, known) for value in inner)
+    return known[id(node)]
 
 
 def _repeated(path: Path, node: yaml.Node | None, seen: set[int]) -> Iterator[Fault]:
@@ -154,17 +191,28 @@ def _in_words(model: type[Document], place: Location, details: Sequence[Any]) ->
     if kind == "value_error":
         return str(first["ctx"]["error"]), ""
     if kind in ("model_type", "dict_type"):
-        return f"not a mapping of keys to values, found {first['input']!r}", _keys_remedy(_models_at(model, place))
+        return f"not a mapping of keys to values, found {shown(first['input'])}", _keys_remedy(_models_at(model, place))
     if kind == "invalid_key":
-        return f"should be a text, found {first['input']!r}", "Put it in quotes"
+        return f"should be a text, found {shown(first['input'])}", "Put it in quotes"
     wanted = dict.fromkeys(_wanted(detail["msg"]) for detail in details)
     quotes = any(detail["type"] == "string_type" for detail in details) and not isinstance(first["input"], list | dict)
-    return f"should {' or '.join(wanted)}, found {first['input']!r}", "Put it in quotes" if quotes else ""
+    return f"should {' or '.join(wanted)}, found {shown(first['input'])}", "Put it in quotes" if quotes else ""
 
 
 def _wanted(message: str) -> str:
-    """What stands behind "should" in pydantic's message, without what it found."""
-    return message.partition(" should ")[2].partition(" after validation")[0]
+    """What stands behind "should" in pydantic's message, without what it found and in words that people use."""
+    wanted = message.partition(" should ")[2].partition(" after validation")[0].partition(" or instance of ")[0]
+    return _PLAIN.get(wanted, wanted)
+
+
+_PLAIN = {
+    "be a valid string": "be a text",
+    "be a valid list": "be a list",
+    "be a valid dictionary": "be a mapping of keys to values",
+    "be a valid integer": "be a whole number",
+    "be a valid number": "be a number",
+    "be a valid boolean": "be true or false",
+}
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -176,7 +224,7 @@ def _did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def _keys_remedy(models: Iterable[type[Document]]) -> str:
     keys = [key for model in models for key in _keys(model)]
-    return f"It takes the keys {', '.join(keys)}" if keys else ""
+    return f"It takes the keys {', '.join(keys)}" if keys else "Write a line `key: value` for each"
 
 
 def _keys_at(model: type[Document], location: Location) -> list[str]:

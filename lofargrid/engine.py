@@ -435,7 +435,9 @@ class Engine:
         recipe = self._recipe(self._production(job))
         if recipe.keep_intermediates:
             return
-        readers = [name for name, step in recipe.steps.items() if step.grouped and job.step in step.needs]
+        # A grouped step that reads it or, if its own groups are to be made once more, itself.
+        grouped = {name: step for name, step in recipe.steps.items() if step.grouped}
+        readers = [name for name, step in grouped.items() if job.step in (name, *step.needs)]
         for file in self._tracker.disposable(job_id, readers):
             self._storage.delete(file.url)
             with self._tracker.transaction():

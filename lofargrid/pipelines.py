@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from jinja2 import Environment, TemplateSyntaxError, meta
 from pydantic import Field, field_validator, model_validator
 
-from lofargrid.documents import Document, MisfitError, read_document
+from lofargrid.documents import Document, MisfitError, read_document, shown
 from lofargrid.errors import Fault, InputError
 from lofargrid.names import safe_name
 
@@ -349,7 +349,7 @@ def parameter_values(pipeline: Pipeline, given: Mapping[str, Any], file: str) ->
             faults.append(
                 Fault(
                     "this parameter is missing",
-                    f"It is {declared.description}",
+                    f"Its description: {declared.description}",
                     file,
                     None,
                     f"parameters.{name}",
@@ -359,7 +359,7 @@ def parameter_values(pipeline: Pipeline, given: Mapping[str, Any], file: str) ->
         value = given.get(name, declared.default)
         problem = value_problem(declared, value) if name in given else ""
         if problem:
-            faults.append(Fault(problem, f"It is {declared.description}", file, None, f"parameters.{name}"))
+            faults.append(Fault(problem, f"Its description: {declared.description}", file, None, f"parameters.{name}"))
             continue
         values[name] = _normal(declared, value)
     for size in {step.split.group for step in pipeline.steps.values() if isinstance(step.split, Group)}:
@@ -380,17 +380,26 @@ _TYPES: dict[ParameterType, tuple[type, ...]] = {
     "files": (list,),
     "command": (str, list),
 }
+_MEANT: dict[ParameterType, str] = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "file": "the name of a file",
+    "files": "a list of file names",
+    "command": "a command: a text, or a list of words",
+}
 
 
 def value_problem(declared: Parameter, value: Any) -> str:
     """Say what is wrong with a value, or nothing."""
     wrong_bool = isinstance(value, bool) and declared.type != "bool"
     if wrong_bool or not isinstance(value, _TYPES[declared.type]):
-        return f"{value!r} is not of type {declared.type}"
+        return f"{shown(value)} is not {_MEANT[declared.type]}"
     if isinstance(value, list) and not all(isinstance(word, str) for word in value):
-        return f"{value!r} is not a list of texts"
+        return f"{shown(value)} is not a list of texts"
     if declared.choices is not None and value not in declared.choices:
-        return f"{value!r} is not one of {', '.join(map(str, declared.choices))}"
+        return f"{shown(value)} is not one of {', '.join(map(str, declared.choices))}"
     if declared.required and value in ("", []) and declared.type in ("file", "files"):
         return "no file is named"
     if declared.type == "command" and isinstance(value, str | list):
@@ -409,7 +418,7 @@ def _command_value_problem(value: str | list[str]) -> str:
     try:
         words = shlex.split(value) if isinstance(value, str) else value
     except ValueError as error:
-        return f"{value!r} cannot be split into words: {error}"
+        return f"{shown(value)} cannot be split into words: {error}"
     return "" if words else "the command is empty"
 
 

@@ -130,12 +130,25 @@ def refresh(tracker: Tracker, production_id: int, recipe: Recipe, now: str, redo
     # A job that needs groups which are to be made once more, and does not await them, holds on to the old ones.
     reopened = {job.name for job in planned if not set(job.expansion) <= awaited.get(job.name, set(job.expansion))}
     difference = replan(planned, current, {*redo, *reopened})
+    # Groups that were made stand until it is known whether they are still the right ones.
+    made = tracker.jobs(production_id, [JobState.SUCCEEDED])
+    stand = {job.name for job in made if _is_of(job, pending) and current[job.name].usable}
+    difference = replace(
+        difference,
+        keep=(*difference.keep, *sorted(stand)),
+        drop=tuple(name for name in difference.drop if name not in stand),
+    )
     generation = tracker.production_by_id(production_id).generation
     live = tracker.adopt(production_id, generation, difference, now)
     for one in pending:
         tracker.add_expansion(one)
     made = tuple(job.name for job in difference.make)
     return Entered(production_id, made, difference.keep, tuple(live))
+
+
+def _is_of(job: Job, expansions: Collection[Expansion]) -> bool:
+    beam = (job.role, job.key.partition("-")[0], job.sap)
+    return any(one.step == job.step and one.beam == beam for one in expansions)
 
 
 def _known(tracker: Tracker, production_id: int, role: str, recipe: Recipe) -> dict[str, AbsoluteSubband]:

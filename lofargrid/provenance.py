@@ -10,6 +10,7 @@ from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
 
 NOT_VERIFIED = "not verified at source"
+_UNPLACED = "it is in no group: its frequency is not known"
 
 
 def provenance(tracker: Tracker, recipe: Recipe, job: Job, product: StoredOutput) -> bytes:
@@ -72,7 +73,7 @@ def _missing(tracker: Tracker, recipe: Recipe, jobs: list[Job]) -> dict[str, str
     for one in jobs:
         if one.state is JobState.FAILED and len(one.subbands) == 1:
             causes.setdefault(one.subbands[0], f"{one.name}: {one.reason}: {one.detail}")
-    return {key: causes.get(key, "its job did not succeed") for key in lacks}
+    return {key: causes.get(key, _UNPLACED) for key in lacks}
 
 
 def _input(tracker: Tracker, jobs: list[Job], subband: Subband) -> dict[str, Any]:
@@ -89,10 +90,8 @@ def _input(tracker: Tracker, jobs: list[Job], subband: Subband) -> dict[str, Any
 
 
 def _checksum_read(tracker: Tracker, job: Job, url: str) -> str:
-    for transfer in _report(tracker, job).get("transfers", []):
-        if transfer["url"] == url:
-            return str(transfer["adler32"])
-    return ""
+    transfers = _report(tracker, job).get("transfers", [])
+    return next((str(one["adler32"]) for one in transfers if one["url"] == url), "")
 
 
 def _report(tracker: Tracker, job: Job) -> dict[str, Any]:

@@ -241,7 +241,7 @@ def _read_inputs(document: ProductionDocument, file: Path, pipeline: Pipeline) -
         if role not in pipeline.roles
     ]
     faults += [
-        Fault("this input is missing", f"It is {described.description}", str(file), None, f"inputs.{role}")
+        Fault("this input is missing", f"Its description: {described.description}", str(file), None, f"inputs.{role}")
         for role, described in pipeline.roles.items()
         if role not in document.inputs
     ]

@@ -1,7 +1,6 @@
 """Pure: a job and its sources become the runner's job.json. Templates are strict: an unknown name is an error."""
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

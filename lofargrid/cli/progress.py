@@ -13,13 +13,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lofargrid.cli.outcome import tell_outcome
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import note, seconds_text
 from lofargrid.engine import Engine
-from lofargrid.model import Job
-from lofargrid.names import path_of
 from lofargrid.productions import recipe_of
-from lofargrid.states import FINAL, JobState, Reason, explanation
+from lofargrid.states import FINAL, JobState
 from lofargrid.ticking import hold_tick
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import ProductionRecord
@@ -101,7 +100,7 @@ def see_through(session: Session, name: str) -> int:
             return 130
     for trouble in troubles:
         note(trouble)
-    return summary(tracker, production) or int(bool(troubles))
+    return tell_outcome(tracker, production) or int(bool(troubles))
 
 
 def _loop(
@@ -229,44 +228,6 @@ def _step_row(step: str, counts: dict[JobState, int]) -> list[Any]:
     running = counts.get(JobState.RUNNING, 0)
     notes = [f"{running} running" if running else "", _failed(counts).strip(" ()")]
     return [Text(step), bar, f"{done}/{total}", Text(", ".join(filter(None, notes)))]
-
-
-def summary(tracker: Tracker, production: ProductionRecord) -> int:
-    """Say what was made and what was not.
-
-    Returns
-    -------
-    code
-        0 if every job that nothing else needs succeeded, 2 if a program is not installed, else 1.
-    """
-    jobs = tracker.jobs(production.id)
-    products = tracker.products(production.id)
-    for file in products:
-        print(path_of(file.published))
-    lacks = sorted({key for job in jobs for key in tracker.lacks(job.id)})
-    if lacks:
-        note(f"lacking: {', '.join(lacks)} (`why` tells the cause)")
-    failed = [job for job in jobs if job.state is JobState.FAILED]
-    for job in failed[:10]:
-        note(f"{job.name}: {_cause(job)}")
-    if len(failed) > 10:
-        note(f"and {len(failed) - 10} more; `status {production.name}` counts them")
-    ends = set(recipe_of(tracker, production).steps) - {need for step in _steps(tracker, production) for need in step}
-    good = all(job.state is JobState.SUCCEEDED for job in jobs if job.step in ends) and bool(jobs)
-    unequipped = any(job.reason is Reason.SOFTWARE_MISSING for job in failed)
-    note(
-        f"{production.name}: {'done' if good else 'not complete'}, {len(products)} products, {len(failed)} jobs failed"
-    )
-    return 0 if good else 2 if unequipped else 1
-
-
-def _steps(tracker: Tracker, production: ProductionRecord) -> list[tuple[str, ...]]:
-    return [step.needs for step in recipe_of(tracker, production).steps.values()]
-
-
-def _cause(job: Job) -> str:
-    meaning = explanation(job.reason)[0] if job.reason else "failed"
-    return f"{meaning}: {job.detail}" if job.detail else meaning
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class ScriptedBackend:
         self._answer()
         if self.auto:
             for spec in self.waiting():
-                self.succeed(spec.job)
+                self.succeed(spec.job, attempt=spec.attempt)
         if cursor is None:
             return Changes(str(len(self._told)), tuple(self._latest.values()))
         return Changes(str(len(self._told)), tuple(self._told[int(cursor) :]))

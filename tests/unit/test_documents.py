@@ -64,15 +64,15 @@ def test_a_good_file_is_read(file: Path) -> None:
         ("name: a\nparts:\n  b:\n    color: red", 4, "parts.b.color", "unknown key", "Did you mean 'colour'?"),
         ("name: a\nparts:\n  b:\n    zz: red", 4, "parts.b.zz", "unknown key", "Known here: colour, from, weight"),
         ("parts: {}", 1, "name", "this key is missing", "Add it"),
-        ("name: 5", 1, "name", "should be a valid string, found 5", "Put it in quotes"),
-        ("name:\n  2024-01-01", 1, "name", "should be a valid string, found datetime", "Put it in quotes"),
+        ("name: 5", 1, "name", "should be a text, found 5", "Put it in quotes"),
+        ("name:\n  2024-01-01", 1, "name", "should be a text, found datetime", "Put it in quotes"),
         ("name: a\nparts: []", 2, "parts", "not a mapping of keys to values, found []", "keys colour, from, weight"),
         ("name: a\nparts:\n  b: x", 3, "parts.b", "not a mapping of keys to values", "keys colour, from, weight"),
         ("name: a\nparts: {b: {colour: pink}}", 2, "parts.b.colour", "should be 'red' or 'blue', found 'pink'", ""),
         ("name: a\nparts:\n  ghost7: {}", 3, "parts.ghost7", "a ghost is no part", ""),
         ("name: a\nparts: {ghost: {}}\n", 2, "parts.ghost", "a ghost is no part", ""),
         ("name: a\n1: 2", 2, "1", "should be a text, found 1", "Put it in quotes"),
-        ("name: a\nparts:\n  no: {}", 2, "parts", "should be a valid string, found False", "Put it in quotes"),
+        ("name: a\nparts:\n  no: {}", 2, "parts", "should be a text, found False", "Put it in quotes"),
     ],
 )
 def test_a_fault_tells_line_field_what_and_remedy(
@@ -88,9 +88,9 @@ def test_a_fault_tells_line_field_what_and_remedy(
 @pytest.mark.parametrize(
     ("text", "field", "what"),
     [
-        ("files: 5", "files", "should be a valid string or be a valid list, found 5"),
-        ("files: [a, 5]", "files.1", "should be a valid string, found 5"),
-        ("split: some", "split", "should be 'all' or 'one' or be a valid dictionary or instance of Part, found 'some'"),
+        ("files: 5", "files", "should be a text or be a list, found 5"),
+        ("files: [a, 5]", "files.1", "should be a text, found 5"),
+        ("split: some", "split", "should be 'all' or 'one' or be a mapping of keys to values, found 'some'"),
         ("split: {colour: pink}", "split.colour", "should be 'red' or 'blue', found 'pink'"),
         ("split: {hue: 1}", "split.hue", "unknown key"),
     ],

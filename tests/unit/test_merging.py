@@ -146,6 +146,11 @@ def test_a_subband_that_fell_into_no_group_is_lacking() -> None:
     assert judge(job(subbands=KEYS[:3]), step(IMAGE), bands, {}, 0.5, "flag").lacks == (KEYS[2],)
 
 
+def test_an_image_without_any_band_is_not_made_because_no_group_was() -> None:
+    verdict = judge(job(subbands=KEYS[:2]), step(IMAGE), [], {}, 0.0, "flag")
+    assert (verdict.reason, verdict.lacks) == (Reason.TOO_FEW_INPUTS, tuple(KEYS[:2]))
+
+
 def test_a_merge_of_raw_subbands_goes_without_those_that_cannot_be_read() -> None:
     raw = step(IMAGE, inputs={"ms": {"from": "target", "path": "{key}.MS"}})
     unusable = {KEYS[1]: "not there", "L1-SAP000-SB000": "of another SAP"}

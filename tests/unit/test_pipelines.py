@@ -230,7 +230,7 @@ def test_merges_of_one_role_serve_another() -> None:
 @pytest.mark.parametrize(
     ("declared", "what"),
     [
-        ({"type": "int", "default": "two"}, "'two' is not of type int"),
+        ({"type": "int", "default": "two"}, "'two' is not a whole number"),
         ({"type": "float", "default": 3, "maximum": 2}, "3 is more than 2"),
         ({"type": "str", "default": "c", "choices": ["a", "b"]}, "'c' is not one of a, b"),
     ],
@@ -385,8 +385,8 @@ def test_all_that_is_wrong_with_parameters_is_told_at_once_with_what_would_be_ri
     }
     assert faults_of(lambda: values(declared, nede="x", mode="b")) == (
         Fault("the pipeline has no such parameter", "It has group_size, need, mode", "p.yaml", None, "parameters.nede"),
-        Fault("this parameter is missing", "It is The sky model", "p.yaml", None, "parameters.need"),
-        Fault("'b' is not one of a", "It is How", "p.yaml", None, "parameters.mode"),
+        Fault("this parameter is missing", "Its description: The sky model", "p.yaml", None, "parameters.need"),
+        Fault("'b' is not one of a", "Its description: How", "p.yaml", None, "parameters.mode"),
     )
 
 

@@ -127,7 +127,7 @@ def test_a_subband_that_never_got_a_place_is_missing_though_its_job_succeeded(wo
     world.backend.succeed(name(101), measured={})
     world.finish()
     document = told(world, f"{IMAGE_JOB}.fits")
-    assert document["missing_subbands"] == {"L1-SAP000-SB101": "its job did not succeed"}
+    assert document["missing_subbands"] == {"L1-SAP000-SB101": "it is in no group: its frequency is not known"}
     assert [one["subband"] for one in document["inputs"]] == ["L1-SAP000-SB100"]
 
 

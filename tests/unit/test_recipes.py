@@ -176,7 +176,7 @@ def test_everything_wrong_is_told_at_once_with_lines(desk: Desk) -> None:
         ({"parameters": {"skymodel": ""}}, "parameters.skymodel", "no file is named"),
         ({"parameters": {"skymodel": "no.such"}}, "parameters.skymodel", "there is no file 'no.such'"),
         ({"parameters": {"skymodel": "."}}, "parameters.skymodel", "there is no file '.'"),
-        ({"parameters": {"skymodel": 3}}, "parameters.skymodel", "3 is not of type file"),
+        ({"parameters": {"skymodel": 3}}, "parameters.skymodel", "3 is not the name of a file"),
         ({"parameters": {"skymodel": "a.skymodel", "mine": "a 'b"}}, "parameters.mine", '"a \'b" cannot be split'),
         ({"parameters": {"skymodel": "a.skymodel", "colour": 1}}, "parameters.colour", "the pipeline has no such"),
     ],

@@ -1,0 +1,57 @@
+"""What a production has come to: its products, what they lack, and each cause of failure once."""
+
+from collections import Counter
+
+from lofargrid.cli.text import note
+from lofargrid.diagnosis import Diagnosis, diagnose
+from lofargrid.model import Job
+from lofargrid.names import path_of
+from lofargrid.productions import recipe_of
+from lofargrid.states import JobState, Reason
+from lofargrid.tracker import Tracker
+from lofargrid.tracker.records import ProductionRecord
+
+_MOST_CAUSES = 10
+
+
+def tell_outcome(tracker: Tracker, production: ProductionRecord) -> int:
+    """Print the products' paths, and to the side what is lacking and why.
+
+    Returns
+    -------
+    code
+        0 if every job that nothing else needs succeeded, 2 if a program is not installed, else 1.
+    """
+    jobs = tracker.jobs(production.id)
+    products = tracker.products(production.id)
+    for file in products:
+        print(path_of(file.published))
+    lacks = sorted({key for job in jobs if job.state is JobState.SUCCEEDED for key in tracker.lacks(job.id)})
+    if lacks:
+        note(f"lacking: {', '.join(lacks)}")
+    failed = [job for job in jobs if job.state is JobState.FAILED]
+    _tell_causes([diagnose(tracker, job) for job in failed])
+    good = _ends_succeeded(tracker, production, jobs)
+    word = "done" if good else "not complete"
+    note(f"{production.name}: {word}, {len(products)} products, {len(failed)} jobs failed")
+    unequipped = any(job.reason is Reason.SOFTWARE_MISSING for job in failed)
+    return 0 if good else 2 if unequipped else 1
+
+
+def _tell_causes(failures: list[Diagnosis]) -> None:
+    """Each cause once, at the job that it lies in, with its remedy; most failed jobs only needed that one."""
+    needy = Counter(one.root for one in failures)
+    roots = [one for one in failures if one.root == one.job]
+    for one in roots[:_MOST_CAUSES]:
+        others = needy[one.root] - 1
+        note(f"{one.job}: {one.cause}" + (f" ({others} other jobs need it)" if others else ""))
+        note(f"  {one.remedy}")
+    if len(roots) > _MOST_CAUSES:
+        note(f"and {len(roots) - _MOST_CAUSES} more causes; `why` tells all")
+
+
+def _ends_succeeded(tracker: Tracker, production: ProductionRecord, jobs: list[Job]) -> bool:
+    """Whether all jobs of the steps that no other step needs succeeded."""
+    steps = recipe_of(tracker, production).steps
+    ends = set(steps) - {need for step in steps.values() for need in step.needs}
+    return bool(jobs) and all(job.state is JobState.SUCCEEDED for job in jobs if job.step in ends)
