@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from lofargrid.documents import Document, read_document, shown
-from lofargrid.names import is_url, safe_name
+from lofargrid.names import is_url, path_of, printable, safe_name
 
 GapsPolicy = Literal["flag", "skip", "fail"]
 BackendName = Literal["local", "htcondor", "dirac"]
@@ -54,7 +54,7 @@ class ProductionDocument(Document):
     @field_validator("output")
     @classmethod
     def _known_scheme(cls, output: str) -> str:
-        if not output or not output.isprintable():
+        if not output or not printable(path_of(output)):
             raise ValueError(f"{shown(output)} is no name of a folder")
         if output.startswith("file://") and not output.startswith("file:///"):
             raise ValueError(f"{output!r} has no absolute path; three slashes begin one: file:///data/out")

@@ -268,9 +268,15 @@ class Engine:
         pending = self._tracker.expansions()
         for expansion in pending:
             due = self._touched is None or expansion.production_id in self._touched
-            if due and self._tracker.undecided(expansion) == 0:
+            if due and self._tracker.undecided(expansion) == 0 and not self._given_up(expansion.production_id):
                 self._expand_one(expansion)
         self._touched = set()
+
+    def _given_up(self, production_id: int) -> bool:
+        """Whether the operator cancelled a production: nothing is left to do, and not because all was done."""
+        counts = self._tracker.counts(production_id).values()
+        states = {state for step in counts for state in step}
+        return JobState.CANCELLED in states and states <= FINAL
 
     def _expand_one(self, expansion: Expansion) -> None:
         production = self._tracker.production_by_id(expansion.production_id)

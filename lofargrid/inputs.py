@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lofargrid.documents import not_utf8, shown
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import Subband
-from lofargrid.names import PRODUCT_FORM, file_name, file_url, is_url, parse_product
+from lofargrid.names import PRODUCT_FORM, file_name, file_url, is_url, parse_product, path_of, printable
 
 COLUMNS = ("size_bytes", "adler32", "frequency_mhz", "sap")
 
@@ -37,8 +38,11 @@ def read_list(path: Path) -> list[Line]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(Fault("there is no such list file", "Check the name", str(path))) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Fault(f"the list cannot be read: {error}", "", str(path))) from None
+    except UnicodeDecodeError as error:
+        raise InputError(not_utf8(path, error)) from None
+    except OSError as error:
+        remedy = f"Name a text file with one URL a line, such as {PRODUCT_FORM}"
+        raise InputError(Fault(f"the list cannot be read: {error.strerror}", remedy, str(path))) from None
     return _entries(str(path), text.splitlines())
 
 
@@ -81,6 +85,8 @@ def read_subbands(role: str, lines: Sequence[Line], folders: Sequence[Path], man
             subbands.append(_subband(role, line, folders))
         except ValueError as error:
             faults.append(Fault(str(error), "", line.source, line.number))
+        except OSError as error:
+            faults.append(Fault(f"{shown(line.text)}: {error.strerror}", "", line.source, line.number))
     faults += _duplicates(subbands)
     faults += [] if many else _foreign(role, subbands)
     if faults:
@@ -90,6 +96,8 @@ def read_subbands(role: str, lines: Sequence[Line], folders: Sequence[Path], man
 
 def _subband(role: str, line: Line, folders: Sequence[Path]) -> Subband:
     entry, columns = _split(line.text)
+    if not printable(path_of(entry) if is_url(entry) else entry):
+        raise ValueError(f"{shown(entry)} holds a control character, which no name has")
     name = parse_product(file_name(entry) if is_url(entry) else Path(entry).name)
     sap = columns.get("sap", name.sap)
     subband = Subband(

@@ -49,7 +49,8 @@ def parse_product(name: str) -> ProductName:
     """
     match = _PRODUCT.fullmatch(name)
     if not match:
-        raise ValueError(f"{name!r} is not the name of an LTA subband, such as {PRODUCT_FORM}")
+        shown = name if len(name) <= 100 else f"{name[:97]}..."
+        raise ValueError(f"{shown!r} is not the name of an LTA subband, such as {PRODUCT_FORM}")
     return ProductName(
         sas_id=int(match["sas_id"]),
         subband=int(match["subband"]),
@@ -88,6 +89,11 @@ def file_name(url: str) -> str:
 def file_url(path: str) -> str:
     """A ``file://`` URL for an absolute path; spaces and the like are percent-encoded."""
     return "file://" + quote(path)
+
+
+def printable(text: str) -> bool:
+    """Whether a text holds no control characters: line ends, tabs, NUL."""
+    return re.search("[\0-\x1f\x7f]", text) is None
 
 
 def safe_name(text: str) -> bool:

@@ -1,7 +1,5 @@
 """Pipelines as content: ``sandbox/<name>/pipeline.yaml`` read, checked, and asked about."""
 
-import math
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,12 +7,11 @@ from typing import Annotated, Any, Literal
 from jinja2 import Environment, TemplateSyntaxError, meta
 from pydantic import Field, field_validator, model_validator
 
-from lofargrid.documents import Document, MisfitError, read_document, shown
+from lofargrid.documents import Document, MisfitError, read_document
 from lofargrid.errors import Fault, InputError
 from lofargrid.names import safe_name
+from lofargrid.parameters import Parameter, Scalar, normal_value, value_problem
 
-ParameterType = Literal["int", "float", "bool", "str", "file", "files", "command"]
-Scalar = bool | int | float | str
 Words = Annotated[list[str], Field(min_length=1)]
 _JINJA = Environment(autoescape=False)
 
@@ -24,30 +21,6 @@ class Role(Document):
 
     description: str
     many: bool = False
-
-
-class Parameter(Document):
-    """What a user may set. Without a default it must be given."""
-
-    type: ParameterType
-    description: str
-    default: Scalar | list[str] | None = None
-    unit: str = ""
-    choices: list[Scalar] | None = None
-    minimum: int | float | None = None
-    maximum: int | float | None = None
-
-    @property
-    def required(self) -> bool:
-        """Whether the production must name it."""
-        return "default" not in self.model_fields_set
-
-    @model_validator(mode="after")
-    def _fitting_default(self) -> "Parameter":
-        problem = "" if self.required or self.default in (None, "", []) else value_problem(self, self.default)
-        if problem:
-            raise MisfitError(problem, "default")
-        return self
 
 
 class Group(Document):
@@ -361,7 +334,7 @@ def parameter_values(pipeline: Pipeline, given: Mapping[str, Any], file: str) ->
         if problem:
             faults.append(Fault(problem, f"Its description: {declared.description}", file, None, f"parameters.{name}"))
             continue
-        values[name] = _normal(declared, value)
+        values[name] = normal_value(declared, value)
     for size in {step.split.group for step in pipeline.steps.values() if isinstance(step.split, Group)}:
         if isinstance(size, str) and values.get(size, 1) < 1:
             what = f"a group of {values[size]} subbands holds nothing"
@@ -369,65 +342,6 @@ def parameter_values(pipeline: Pipeline, given: Mapping[str, Any], file: str) ->
     if faults:
         raise InputError(*faults)
     return values
-
-
-_TYPES: dict[ParameterType, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-    "str": (str,),
-    "file": (str,),
-    "files": (list,),
-    "command": (str, list),
-}
-_MEANT: dict[ParameterType, str] = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "a text",
-    "file": "the name of a file",
-    "files": "a list of file names",
-    "command": "a command: a text, or a list of words",
-}
-
-
-def value_problem(declared: Parameter, value: Any) -> str:
-    """Say what is wrong with a value, or nothing."""
-    wrong_bool = isinstance(value, bool) and declared.type != "bool"
-    if wrong_bool or not isinstance(value, _TYPES[declared.type]):
-        return f"{shown(value)} is not {_MEANT[declared.type]}"
-    if isinstance(value, list) and not all(isinstance(word, str) for word in value):
-        return f"{shown(value)} is not a list of texts"
-    if declared.choices is not None and value not in declared.choices:
-        return f"{shown(value)} is not one of {', '.join(map(str, declared.choices))}"
-    if declared.required and value in ("", []) and declared.type in ("file", "files"):
-        return "no file is named"
-    if declared.type == "command" and isinstance(value, str | list):
-        return _command_value_problem(value)
-    if isinstance(value, int | float):
-        if not math.isfinite(value):
-            return f"{value} is not a finite number"
-        if declared.minimum is not None and value < declared.minimum:
-            return f"{value} is less than {declared.minimum}"
-        if declared.maximum is not None and value > declared.maximum:
-            return f"{value} is more than {declared.maximum}"
-    return ""
-
-
-def _command_value_problem(value: str | list[str]) -> str:
-    try:
-        words = shlex.split(value) if isinstance(value, str) else value
-    except ValueError as error:
-        return f"{shown(value)} cannot be split into words: {error}"
-    return "" if words else "the command is empty"
-
-
-def _normal(declared: Parameter, value: Any) -> Any:
-    if declared.type == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if declared.type == "command" and isinstance(value, str):
-        return shlex.split(value)
-    return value
 
 
 def group_size(step: Step, parameters: Mapping[str, Any]) -> int:

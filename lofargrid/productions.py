@@ -131,8 +131,8 @@ def refresh(tracker: Tracker, production_id: int, recipe: Recipe, now: str, redo
     reopened = {job.name for job in planned if not set(job.expansion) <= awaited.get(job.name, set(job.expansion))}
     difference = replan(planned, current, {*redo, *reopened})
     # Groups that were made stand until it is known whether they are still the right ones.
-    made = tracker.jobs(production_id, [JobState.SUCCEEDED])
-    stand = {job.name for job in made if _is_of(job, pending) and current[job.name].usable}
+    succeeded = tracker.jobs(production_id, [JobState.SUCCEEDED])
+    stand = {job.name for job in succeeded if _is_of(job, pending) and current[job.name].usable}
     difference = replace(
         difference,
         keep=(*difference.keep, *sorted(stand)),

@@ -132,6 +132,7 @@ def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path,
     try:
         values = parameter_values(pipeline, document.parameters, str(file))
         parameters, files = _ship_files(pipeline, values, file)
+        faults += _no_step_selected(pipeline, parameters)
     except InputError as error:
         faults += error.faults
     try:
@@ -158,6 +159,15 @@ def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path,
         templates=_templates(pipeline, pipeline_folder),
         imports=_imports(shipped),
     )
+
+
+def _no_step_selected(pipeline: Pipeline, parameters: Mapping[str, Any]) -> list[Fault]:
+    if pipeline.active(parameters):
+        return []
+    deciding = sorted({name for step in pipeline.steps.values() for name in step.when})
+    given = ", ".join(f"{name}: {parameters[name]}" for name in deciding)
+    remedy = f"`pipelines {pipeline.pipeline}` tells which go together"
+    return [Fault(f"these select no step of the pipeline: {given}", remedy, field="parameters")]
 
 
 def _templates(pipeline: Pipeline, folder: Path) -> dict[str, str]:

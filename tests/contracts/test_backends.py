@@ -68,8 +68,9 @@ def test_who_asks_for_everything_hears_each_attempt_once_as_it_is_now(harness: H
     harness.underway(jobs[1])
     harness.end(jobs[0])
     watcher.until(
-        lambda latest: [latest.get(job.attempt) and latest[job.attempt].phase for job in jobs]
-        == [Phase.ENDED, Phase.RUNNING]
+        lambda latest: (
+            [latest.get(job.attempt) and latest[job.attempt].phase for job in jobs] == [Phase.ENDED, Phase.RUNNING]
+        )
     )
     everything = harness.backend.changes(None).observations
     assert {one.attempt: one.phase for one in everything} == {

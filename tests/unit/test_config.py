@@ -38,6 +38,10 @@ def test_what_is_left_out_has_its_documented_default(file: Path) -> None:
         ("production: l654321-field", "production: a/b", 1, "production", "'a/b' may hold letters, digits, - and _"),
         ("pipeline: calibrate-image", "pipeline: ../x", 2, "pipeline", "'../x' may hold letters, digits, - and _"),
         ("file:///data/out", "srm://host/out", 6, "output", "'srm://host/out' is not a place to write to"),
+        ("file:///data/out", '""', 6, "output", "'' is no name of a folder"),
+        ("file:///data/out", '"a\\0b"', 6, "output", "'a\\x00b' is no name of a folder"),
+        ("file:///data/out", "file:///a%0Ab", 6, "output", "'file:///a%0Ab' is no name of a folder"),
+        ("file:///data/out", "file://data/out", 6, "output", "'file://data/out' has no absolute path"),
         ("file:///data/out", "x\nbackend: slurm", 7, "backend", "should be 'local', 'htcondor' or 'dirac'"),
         ("file:///data/out", "x\npolicy: {gaps: fil}", 7, "policy.gaps", "should be 'flag', 'skip' or 'fail'"),
         ("file:///data/out", "x\npolicy:\n  minimum_subbands: 95", 8, "policy.minimum_subbands", "should be less than"),
@@ -56,6 +60,12 @@ def test_bad_input_is_told_with_line_and_field(
     fault = {fault.field: fault for fault in faults_of(read_production, file)}[field]
     assert (fault.file, fault.line) == (str(file), line)
     assert fault.what.startswith(what)
+
+
+def test_a_key_whose_lines_are_all_commented_out_sets_nothing(file: Path) -> None:
+    file.write_text(f"{GOOD}parameters:\n  # strength: 1\npolicy:\n")
+    read = read_production(file)
+    assert (read.parameters, read.policy) == ({}, Policy())
 
 
 @pytest.mark.parametrize("output", ["out", "/data/out", "../x", "davs://h/x", "root://h//x", "gsiftp://h/x"])

@@ -143,7 +143,9 @@ def test_a_merge_may_be_overridden_and_an_anchor_used_twice(file: Path) -> None:
         ("name: a\n? [b]\n: 2", 2, "not valid YAML: found unhashable key"),
         ("name: \x01", None, "not valid YAML: unacceptable character"),
         ("name: !!python/object:os.system {}", 1, "not valid YAML: could not determine a constructor"),
-        ("", 1, "not a mapping of keys to values"),
+        ("", 1, "the file is empty"),
+        ("# nothing\n", 1, "the file is empty"),
+        ("name: " + "[" * 3000, None, "it is nested too deeply"),
         ("- a\n- b", 1, "not a mapping of keys to values"),
     ],
 )
@@ -156,11 +158,24 @@ def test_what_is_not_a_yaml_mapping_is_told_with_its_line(file: Path, text: str,
 def test_a_file_that_is_not_there_or_not_text_is_told_by_name(tmp_path: Path) -> None:
     absent = tmp_path / "none.yaml"
     assert faults_of(read_document, absent, Whole) == (Fault("there is no such file", "Check the name", str(absent)),)
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    for path in (tmp_path, tmp_path / "binary"):
-        (fault,) = faults_of(read_document, path, Whole)
-        assert fault.file == str(path)
-        assert fault.what.startswith("cannot be read")
+    assert faults_of(read_document, tmp_path, Whole)[0].what == "cannot be read: Is a directory"
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"name: a\n\xff\xfe")
+    (fault,) = faults_of(read_document, binary, Whole)
+    assert (fault.file, fault.line, fault.what) == (str(binary), 2, "this is not text in UTF-8")
+
+
+NESTED = "\n".join(["a: &a [x]", *(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}' if n else '*a'] * 10)}]" for n in range(9))])
+
+
+@pytest.mark.parametrize("text", [NESTED, "name: &a [*a]", "name: &a {b: *a}"])
+def test_anchors_that_unfold_to_more_than_memory_holds_are_refused(file: Path, text: str) -> None:
+    assert "unfold" in fault_of(file, text).what
+
+
+def test_a_long_value_is_not_shown_whole(file: Path) -> None:
+    fault = fault_of(file, f"name: [{', '.join(['x'] * 100_000)}]")
+    assert fault.what == "should be a text, found ['x', 'x', 'x', 'x', 'x', 'x', ...]"
 
 
 def test_faults_found_later_get_the_line_of_their_field(file: Path) -> None:

@@ -54,11 +54,16 @@ def test_a_list_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_a_list_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    for path in (tmp_path, tmp_path / "binary"):
-        fault = faults_of(read_list, path)[0]
-        assert fault.file == str(path)
-        assert "the list cannot be read" in fault.what
+    fault = faults_of(read_list, tmp_path)[0]
+    assert (fault.file, fault.what) == (str(tmp_path), "the list cannot be read: Is a directory")
+    assert "a text file with one URL a line" in fault.remedy
+
+
+def test_a_list_that_is_not_text_is_told_by_name_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"# a list\n\xff\xfe\x00")
+    fault = faults_of(read_list, path)[0]
+    assert (fault.file, fault.line, fault.what) == (str(path), 2, "this is not text in UTF-8")
 
 
 @pytest.mark.parametrize("entries", [[], ["", "  ", "# x"]])
@@ -144,6 +149,20 @@ def test_a_column_that_makes_no_sense_is_told_with_its_line(column: str, what: s
     ((line, told_what),) = told(TWO, f"{ONE}\t{column}")
     assert line == 2
     assert told_what.startswith(what)
+
+
+@pytest.mark.parametrize("entry", [f"/a\0b/{ONE}", f"file:///a%00b/{ONE}", f"srm://host/a%0ab/{ONE}"])
+def test_a_name_with_a_control_character_is_refused_with_its_line(entry: str) -> None:
+    ((line, what),) = told(TWO, entry)
+    assert line == 2
+    assert "holds a control character" in what
+
+
+@pytest.mark.parametrize("entry", ["A" * 5_000_000, f"/{'a' * 5000}/{ONE}"])
+def test_a_name_longer_than_any_is_refused_with_its_line_and_not_shown_whole(entry: str) -> None:
+    ((line, what),) = told(TWO, entry)
+    assert line == 2
+    assert len(what) < 300
 
 
 def test_every_bad_line_is_told_at_once() -> None:

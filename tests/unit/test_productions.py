@@ -211,9 +211,7 @@ def test_again_while_a_subband_without_a_place_is_retried_keeps_the_groups_of_th
     world.backend.fail(name(103), Reason.INPUT_MISSING)
     world.finish()
     world.retry(name(103))
-    entered = world.enter(
-        recipe([100, 101, 102, 103], minimum_subbands=0.5, parameters={"iterations": 9}), again=True
-    )
+    entered = world.enter(recipe([100, 101, 102, 103], minimum_subbands=0.5, parameters={"iterations": 9}), again=True)
     assert entered.made == (IMAGE_JOB,)
     assert {GROUP, "L1-SAP000-G0051-band"} < set(entered.kept)
     world.finish()

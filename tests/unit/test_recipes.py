@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lofargrid.errors import InputError
 from lofargrid.frequency import AbsoluteSubband
@@ -18,6 +20,7 @@ from lofargrid.recipes import Recipe, differences, from_json, read_recipe, sha25
 from lofargrid.states import Reason
 from tests.unit.factories import CALIBRATED, Desk, faults_of, pipeline_data
 
+ROOT = Path(__file__).parents[2]
 CHECKED = {"look": {"command": ["python3", "sandbox/common/look.py", "x"], "expect": {"finite": {"equals": True}}}}
 
 
@@ -402,3 +405,17 @@ def test_relative_paths_do_not_depend_on_where_one_stands(desk: Desk, monkeypatc
     monkeypatch.chdir(desk.folder)
     here = read_recipe(document, Path(os.curdir) / "production.yaml", desk.pipeline, desk.common)
     assert here.hash == recipe.hash
+
+
+def test_parameters_that_select_no_step_are_refused_and_named(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    custom = ROOT / "sandbox" / "custom"
+    desk.content = yaml.safe_load((custom / "pipeline.yaml").read_text())
+    shutil.copy(custom / "concat.parset.j2", desk.pipeline)
+    desk.document |= {
+        "inputs": {"data": "target.surls"},
+        "parameters": {"command": "true", "kind": "ms", "merge": "h5parm"},
+    }
+    (fault,) = faults_of(desk.recipe)
+    assert "kind: ms, merge: h5parm" in fault.what
+    assert fault.field == "parameters"

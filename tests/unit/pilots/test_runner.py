@@ -115,9 +115,9 @@ def test_shared_pages_count_once(attempt: Attempt) -> None:
         "for _ in range(4):\n if os.fork() == 0: time.sleep(0.5); os._exit(0)\n"
         "for _ in range(4): os.wait()"
     )
-    report = attempt.run(commands=((PYTHON, "-I", "-S", "-c", forking),), limits=Limits(60, 90))
+    report = attempt.run(commands=((PYTHON, "-I", "-S", "-c", forking),), limits=Limits(60, 140))
     assert report.succeeded, report.detail
-    assert report.peak_memory_mb < 90
+    assert report.peak_memory_mb < 140  # five times 40 MB were they counted each
 
 
 def test_the_walltime_holds_for_all_commands_together(attempt: Attempt) -> None:
@@ -164,10 +164,11 @@ def test_a_long_payload_has_a_watchman_who_goes_home(attempt: Attempt, monkeypat
     def soon(self: Any, *values: Any) -> None:
         bounds(self, *values, guard_after_s=0)
 
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = set(children.read_text().split())
     monkeypatch.setattr(watch.Bounds, "__init__", soon)
     assert attempt.run(commands=(("sleep", "0.2"),)).succeeded
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert set(children.read_text().split()) <= before
 
 
 def test_a_node_that_cannot_start_a_watchman_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:

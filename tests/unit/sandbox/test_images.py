@@ -9,7 +9,6 @@ from pathlib import Path
 
 import fits_image
 import inspect_image
-import matplotlib
 import numpy as np
 import picture
 import pytest

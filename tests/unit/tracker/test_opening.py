@@ -130,7 +130,7 @@ def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told_as_such() -> None:
     """/sys takes no files, not even from root."""
-    with pytest.raises(TrackerError, match="the tracker cannot be used: .*See that its folder can be written"):
+    with pytest.raises(TrackerError, match=r"the tracker cannot be used: .*See that its folder can be written"):
         open_tracker(Path("/sys/tracker.db"), Path("/no mounts"))
 
 
