@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from lofargrid.documents import Document, read_document, shown
-from lofargrid.names import is_url, path_of, printable, safe_name
+from lofargrid.names import is_url, printable, safe_name
 
 GapsPolicy = Literal["flag", "skip", "fail"]
 BackendName = Literal["local", "htcondor", "dirac"]
@@ -54,9 +54,9 @@ class ProductionDocument(Document):
     @field_validator("output")
     @classmethod
     def _known_scheme(cls, output: str) -> str:
-        if not output or not printable(path_of(output)):
+        if not output or not printable(output):
             raise ValueError(f"{shown(output)} is no name of a folder")
-        if output.startswith("file://") and not output.startswith("file:///"):
+        if output.startswith("file://") and not output.startswith(("file:///", "file://localhost/")):
             raise ValueError(f"{output!r} has no absolute path; three slashes begin one: file:///data/out")
         schemes = ("file://", "davs://", "root://", "gsiftp://")
         if is_url(output) and not output.startswith(schemes):

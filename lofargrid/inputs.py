@@ -12,7 +12,7 @@ from pathlib import Path
 from lofargrid.documents import not_utf8, shown
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import Subband
-from lofargrid.names import PRODUCT_FORM, file_name, file_url, is_url, parse_product, path_of, printable
+from lofargrid.names import PRODUCT_FORM, file_name, file_url, is_url, parse_product, printable
 
 COLUMNS = ("size_bytes", "adler32", "frequency_mhz", "sap")
 
@@ -96,7 +96,7 @@ def read_subbands(role: str, lines: Sequence[Line], folders: Sequence[Path], man
 
 def _subband(role: str, line: Line, folders: Sequence[Path]) -> Subband:
     entry, columns = _split(line.text)
-    if not printable(path_of(entry) if is_url(entry) else entry):
+    if not printable(entry):
         raise ValueError(f"{shown(entry)} holds a control character, which no name has")
     name = parse_product(file_name(entry) if is_url(entry) else Path(entry).name)
     sap = columns.get("sap", name.sap)

@@ -91,9 +91,9 @@ def file_url(path: str) -> str:
     return "file://" + quote(path)
 
 
-def printable(text: str) -> bool:
-    """Whether a text holds no control characters: line ends, tabs, NUL."""
-    return re.search("[\0-\x1f\x7f]", text) is None
+def printable(place: str) -> bool:
+    """Whether a path or URL holds no control characters: line ends, tabs, NUL, encoded or not."""
+    return re.search("[\0-\x1f\x7f]", place + (path_of(place) if is_url(place) else "")) is None
 
 
 def safe_name(text: str) -> bool:

@@ -151,13 +151,17 @@ def _is_of(job: Job, expansions: Collection[Expansion]) -> bool:
     return any(one.step == job.step and one.beam == beam for one in expansions)
 
 
-def _known(tracker: Tracker, production_id: int, role: str, recipe: Recipe) -> dict[str, AbsoluteSubband]:
-    listed = {
+def listed_places(recipe: Recipe, role: str) -> dict[str, AbsoluteSubband]:
+    """The place in the spectrum of each subband whose frequency the list tells."""
+    return {
         one.key: absolute_subband(one.frequency_hz)
         for one in recipe.subbands
         if one.role == role and one.frequency_hz is not None
     }
-    return listed | tracker.places(production_id, role)
+
+
+def _known(tracker: Tracker, production_id: int, role: str, recipe: Recipe) -> dict[str, AbsoluteSubband]:
+    return listed_places(recipe, role) | tracker.places(production_id, role)
 
 
 def _undecided(

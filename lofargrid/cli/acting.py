@@ -11,8 +11,8 @@ from lofargrid.cli.text import note
 from lofargrid.errors import Fault, InputError
 from lofargrid.states import FINAL, JobState, Reason
 
-Production = Annotated[str, typer.Argument(help="A production.")]
-ProductionOrJob = Annotated[str, typer.Argument(help="A production or a job.")]
+Production = Annotated[str, typer.Argument(metavar="PRODUCTION", help="A production.")]
+ProductionOrJob = Annotated[str, typer.Argument(metavar="PRODUCTION|JOB", help="A production or a job.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 def retry(
     context: typer.Context,
     what: ProductionOrJob,
-    reason: Annotated[str, typer.Option(help="Only jobs that failed for this reason.")] = "",
+    reason: Annotated[str, typer.Option(metavar="REASON", help="Only jobs that failed for this reason.")] = "",
 ) -> None:
-    """Bring failed and cancelled jobs back, and make stale merges again. `run` then moves them."""
+    """Bring failed and cancelled jobs back. Stale merges are made again. `run` then moves them."""
     session: Session = context.obj
     wanted = _reason(reason)
     tracker = session.tracker()
@@ -52,7 +52,7 @@ def _reason(text: str) -> Reason | None:
 
 
 def pause(context: typer.Context, production: Production) -> None:
-    """Start no more jobs of a production; those that run go on."""
+    """Start no more jobs of a production. Those that run go on."""
     _pause(context.obj, production, True)
 
 
@@ -69,7 +69,7 @@ def _pause(session: Session, name: str, paused: bool) -> None:
 
 
 def cancel(context: typer.Context, what: ProductionOrJob) -> None:
-    """End a production or a job: nothing more of it starts, what runs is stopped. `retry` brings it back."""
+    """End a production or a job. Nothing more of it starts, what runs is stopped. `retry` brings it back."""
     session: Session = context.obj
     tracker = session.tracker()
     _, jobs = choose_jobs(tracker, what)

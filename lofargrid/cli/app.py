@@ -1,6 +1,6 @@
 """The verbs of ``submit.py``. Data goes to stdout, everything else to stderr."""
 
-import signal
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,12 +17,12 @@ HELP = """Reprocess LOFAR observations: subbands in, image out.
 
     init > production.yaml, plan production.yaml, run production.yaml; then status, why, logs, get.
 
-Exit codes: 0 done, 1 not all succeeded, 2 something in the input is wrong, 130 interrupted (nothing is lost).
+Exit codes: 0 done, 1 not all succeeded, 2 something in the input is wrong or a program is missing,
+3 still to do (status), 130 interrupted (nothing is lost).
 """
 
 app = typer.Typer(
     help=HELP,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -34,7 +34,7 @@ for module in (producing, reading, acting, data):
 @app.callback()
 def _options(
     context: typer.Context,
-    tracker: Annotated[Path | None, typer.Option(help="The tracker's file, if not the user's own.")] = None,
+    tracker: Annotated[Path | None, typer.Option(metavar="FILE", help="The tracker's file, if not your own.")] = None,
 ) -> None:
     machine = settings()
     context.obj = Session(machine, (tracker or machine.tracker).absolute())
@@ -59,10 +59,15 @@ def run(arguments: list[str] | None = None) -> int:
     code
         The exit code.
     """
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        result: Any = app(arguments, standalone_mode=False)
+        result: Any = app(words or ["--help"], prog_name="lofargrid", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        # Whoever read, `head` perhaps, has read enough. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except InputError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)

@@ -27,10 +27,13 @@ def register(app: typer.Typer) -> None:
 
 def get(
     context: typer.Context,
-    production: Annotated[str, typer.Argument(help="A production.")],
-    into: Annotated[Path, typer.Argument(help="The folder to bring its products to.")] = Path(),
+    production: Annotated[str, typer.Argument(metavar="PRODUCTION", help="A production.")],
+    into: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to bring its products.")] = Path(),
 ) -> int:
-    """Bring the products and their provenance to a folder, verified; what is there already is not brought twice."""
+    """Bring the products and their provenance to a folder.
+
+    Each is verified; what is there already is not brought twice.
+    """
     session: Session = context.obj
     tracker = session.tracker()
     files = tracker.products(choose_production(tracker, production).id)
@@ -51,9 +54,9 @@ def get(
 
 def compare(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(help="A production or a folder of products.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="A production or a folder of products.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="Another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> int:
     """Tell whether two sets of products are the same. Exit code 0: yes; 1: no."""
     session: Session = context.obj
@@ -74,18 +77,25 @@ def _products(session: Session, text: str) -> dict[str, Path]:
     if Path(text).is_dir():
         return {path.name: path for path in sorted(Path(text).iterdir()) if path.is_file() and path.name[0] != "."}
     tracker = session.tracker()
+    if tracker.production(text) is None:
+        raise InputError(Fault(f"{text!r} is neither a folder nor a production", "`status` lists the productions"))
     files = tracker.products(choose_production(tracker, text).id)
     return {file.filename: Path(path_of(file.published)) for file in files}
 
 
 def demo_data(
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    subbands: Annotated[int, typer.Option(min=1, max=488, help="Subbands of each observation.")] = 8,
-    times: Annotated[int, typer.Option(min=0, help="Integrations of each observation; 0 is the usual number.")] = 0,
-    target_saps: Annotated[int, typer.Option(min=1, max=4, help="Beams of the target observation.")] = 1,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
+    subbands: Annotated[int, typer.Option(metavar="N", min=1, max=488, help="Subbands of each observation.")] = 8,
+    times: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Integrations of each observation; 0: as many as the image needs.")
+    ] = 0,
+    target_saps: Annotated[int, typer.Option(metavar="N", min=1, max=4, help="Beams of the target observation.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Everything random follows from it.")] = 1,
 ) -> None:
-    """Make a small calibrator and target observation with the truth beside them, and a production.yaml."""
+    """Make two small observations and a production.yaml to try.
+
+    A calibrator and a target, with the truth beside them.
+    """
     try:
         from lofargrid.demo import DemoOptions, make_demo_data
     except ImportError as error:
@@ -99,9 +109,9 @@ def demo_data(
 
 
 def demo_result(
-    folder: Annotated[Path, typer.Argument(help="The folder of `demo-data`, after `run`.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of `demo-data`, after `run`.")],
 ) -> int:
-    """Show the image of the demo, and the fluxes found in it beside the true ones.
+    """Show the fluxes found in the demo beside the true ones.
 
     Exit code 0: every modelled source within 1 % and 0.5 arcsec; 1: not.
     """

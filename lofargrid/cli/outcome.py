@@ -1,6 +1,7 @@
 """What a production has come to: its products, what they lack, and each cause of failure once."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from lofargrid.cli.text import note
 from lofargrid.diagnosis import Diagnosis, diagnose
@@ -11,7 +12,7 @@ from lofargrid.states import JobState, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import ProductionRecord
 
-_MOST_CAUSES = 10
+MOST_CAUSES = 10
 
 
 def tell_outcome(tracker: Tracker, production: ProductionRecord) -> int:
@@ -30,28 +31,31 @@ def tell_outcome(tracker: Tracker, production: ProductionRecord) -> int:
     if lacks:
         note(f"lacking: {', '.join(lacks)}")
     failed = [job for job in jobs if job.state is JobState.FAILED]
-    _tell_causes([diagnose(tracker, job) for job in failed])
-    good = _ends_succeeded(tracker, production, jobs)
+    for line in causes([diagnose(tracker, job) for job in failed], MOST_CAUSES):
+        note(line)
+    good = is_complete(tracker, production, jobs)
     word = "done" if good else "not complete"
     note(f"{production.name}: {word}, {len(products)} products, {len(failed)} jobs failed")
     unequipped = any(job.reason is Reason.SOFTWARE_MISSING for job in failed)
     return 0 if good else 2 if unequipped else 1
 
 
-def _tell_causes(failures: list[Diagnosis]) -> None:
+def causes(failures: Sequence[Diagnosis], most: int | None = None) -> Iterator[str]:
     """Each cause once, at the job that it lies in, with its remedy; most failed jobs only needed that one."""
-    needy = Counter(one.root for one in failures)
-    roots = [one for one in failures if one.root == one.job]
-    for one in roots[:_MOST_CAUSES]:
-        others = needy[one.root] - 1
-        note(f"{one.job}: {one.cause}" + (f" ({others} other jobs need it)" if others else ""))
-        note(f"  {one.remedy}")
-    if len(roots) > _MOST_CAUSES:
-        note(f"and {len(roots) - _MOST_CAUSES} more causes; `why` tells all")
+    needy = Counter(one.root for one in failures if one.root != one.job)
+    first: dict[str, Diagnosis] = {}
+    for one in sorted(failures, key=lambda one: one.root != one.job):
+        first.setdefault(one.root, one)  # a root that was cancelled need not be among the failures
+    for root, one in list(first.items())[:most]:
+        others = needy[root] - (one.job != root)
+        yield f"{one.job}: {one.cause}" + (f" ({others} other jobs need it)" if others else "")
+        yield f"  {one.remedy}"
+    if most is not None and len(first) > most:
+        yield f"and {len(first) - most} more causes; `why` tells all"
 
 
-def _ends_succeeded(tracker: Tracker, production: ProductionRecord, jobs: list[Job]) -> bool:
-    """Whether all jobs of the steps that no other step needs succeeded."""
+def is_complete(tracker: Tracker, production: ProductionRecord, jobs: list[Job]) -> bool:
+    """Whether all jobs of the steps that no other step needs succeeded; the policy lived with what else failed."""
     steps = recipe_of(tracker, production).steps
     ends = set(steps) - {need for step in steps.values() for need in step.needs}
     return bool(jobs) and all(job.state is JobState.SUCCEEDED for job in jobs if job.step in ends)

@@ -1,11 +1,15 @@
 """The verbs that make: init, plan, submit, run."""
 
 import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from yaml import YAMLError
 
 from lofargrid import productions, recipes
 from lofargrid.assets import pipeline_folder
@@ -13,15 +17,20 @@ from lofargrid.cli import progress
 from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, stamp
 from lofargrid.cli.text import bytes_text, note, table
+from lofargrid.documents import read_value, shown
 from lofargrid.errors import Fault, InputError, TrackerError
 from lofargrid.model import PlannedJob
-from lofargrid.names import path_of
+from lofargrid.names import path_of, safe_name
 from lofargrid.pipelines import Pipeline, read_pipeline
 from lofargrid.planning import Plan, summarise
 from lofargrid.recipes import Recipe
 from lofargrid.splitting import Beam, beams
 
-ProductionFile = Annotated[Path, typer.Argument(help="production.yaml")]
+ProductionFile = Annotated[
+    Path, typer.Argument(metavar="PRODUCTION.YAML", help="What to make; `init` writes a first one.")
+]
+
+Replan = Annotated[bool, typer.Option("--replan", help="Redo what a changed file affects, try again what failed.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +42,15 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    pipeline: Annotated[str, typer.Option(help="A pipeline; `pipelines` lists them.")],
-    name: Annotated[str, typer.Option(help="The production's name.")] = "",
-    output: Annotated[str, typer.Option(help="Where products go.")] = "products",
+    pipeline: Annotated[str, typer.Option(metavar="PIPELINE", help="A pipeline; `pipelines` lists them.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="The production's name.")] = "",
+    output: Annotated[str, typer.Option(metavar="FOLDER", help="Where products go.")] = "products",
 ) -> None:
     """Print a production.yaml to start from. Give each role of the pipeline as --ROLE LIST."""
     session: Session = context.obj
+    if name and not safe_name(name):
+        what = f"{shown(name)} may hold letters, digits, - and _ only, 64 at most"
+        raise InputError(Fault(what, field="--name"))
     found = read_pipeline(pipeline_folder(pipeline, session.settings.pipelines))
     inputs = _roles(context.args, found)
     print(_production_text(name or _default_name(inputs, pipeline), pipeline, found, inputs, output), end="")
@@ -53,39 +65,61 @@ def _roles(words: list[str], pipeline: Pipeline) -> dict[str, str]:
             roles = ", ".join(f"--{one}" for one in pipeline.roles)
             raise InputError(Fault(f"{word!r} is not an option of init for this pipeline", f"Its roles are {roles}"))
         inputs[role] = value if equals else next(rest, "")
+        if not inputs[role]:
+            raise InputError(Fault("no list is named", f"Write --{role} LIST", field=f"--{role}"))
     return inputs
 
 
 def _default_name(inputs: dict[str, str], pipeline: str) -> str:
     stem = Path(list(inputs.values())[-1]).stem if inputs else "my"
-    return "".join(char if char.isalnum() else "-" for char in stem).strip("-").lower() + f"-{pipeline}"
+    room = 63 - len(pipeline)
+    return re.sub("[^a-z0-9]+", "-", stem.lower())[:room].strip("-") + f"-{pipeline}"
 
 
 def _production_text(name: str, label: str, pipeline: Pipeline, inputs: dict[str, str], output: str) -> str:
     lines = [
-        f"# {' '.join(pipeline.description.split())}",
-        f"production: {name}",
-        f"pipeline: {label}",
-        "inputs:",
+        *textwrap.wrap(" ".join(pipeline.description.split()), 100, initial_indent="# ", subsequent_indent="# "),
+        f"production: {_scalar(name)}",
+        f"pipeline: {_scalar(label)}",
+        "inputs:   # lists with one file a line",
     ]
-    for role, described in pipeline.roles.items():
-        given = inputs.get(role, f"{role}.surls")
-        lines.append(f"  {role}: {json.dumps(given) if ' ' in given else given}   # {described.description}")
+    roles = [(role, _scalar(inputs.get(role, f"{role}.surls"))) for role in pipeline.roles]
+    lines += _explained((f"  {role}: {given}", pipeline.roles[role].description) for role, given in roles)
     lines.append("parameters:")
-    for key, declared in pipeline.parameters.items():
-        unit = f" ({declared.unit})" if declared.unit else ""
-        if declared.required:
-            lines.append(f"  {key}: {_example(key, declared.type)}   # {declared.description}")
-        else:
-            lines.append(f"  # {key}: {json.dumps(declared.default)}   # {declared.description}{unit}")
+    lines += _explained(_parameter_lines(pipeline))
     lines += [
-        f"output: {json.dumps(output) if ' ' in output else output}",
+        f"output: {_scalar(output)}",
         "software: local",
         "backend: local",
         "sites: all",
         "policy: {minimum_subbands: 0.95, gaps: flag}   # gaps: flag | skip | fail",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _parameter_lines(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    for key, declared in pipeline.parameters.items():
+        unit = f" ({declared.unit})" if declared.unit else ""
+        if declared.required:
+            yield f"  {key}: {_example(key, declared.type)}", f"{declared.description}{unit}"
+        else:
+            yield f"  # {key}: {json.dumps(declared.default)}", f"{declared.description}{unit}"
+
+
+def _explained(lines: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines with what they mean beside them."""
+    pairs = list(lines)
+    width = max((len(line) for line, _ in pairs if len(line) <= 50), default=0)
+    return [f"{line.ljust(width)}   # {' '.join(meaning.split())}" for line, meaning in pairs]
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML writes it: plain where that means the same."""
+    try:
+        plain = read_value(text) == text
+    except YAMLError:
+        plain = False
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _example(name: str, kind: str) -> str:
@@ -97,13 +131,14 @@ def _example(name: str, kind: str) -> str:
 def plan(
     context: typer.Context,
     production: ProductionFile,
-    job: Annotated[str, typer.Option(help="Tell all about this job.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    job: Annotated[str, typer.Option(metavar="JOB", help="Tell all about this job.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Tell what would be done: jobs, bytes, core-hours, scratch. Changes nothing."""
+    """Tell what would be done, and change nothing. Jobs, bytes, core-hours, scratch."""
     session: Session = context.obj
-    recipe = _inspected(session, session.recipe(production))
-    jobs = productions.plan(recipe, {role: {} for role in recipe.pipeline.roles}, _unknown(recipe))
+    recipe = _inspected(session, session.recipe(production), production)
+    known = {role: productions.listed_places(recipe, role) for role in recipe.pipeline.roles}
+    jobs = productions.plan(recipe, known, _unknown(recipe))
     if job:
         print(json.dumps(_job_facts(recipe, jobs, job), indent=1))
         return
@@ -115,9 +150,9 @@ def plan(
         _print_plan(summary, standing, session.settings.slots)
 
 
-def _inspected(session: Session, recipe: Recipe) -> Recipe:
+def _inspected(session: Session, recipe: Recipe, file: Path) -> Recipe:
     """The recipe with its inputs looked at; what the policy lives with is told."""
-    recipe, faults = session.inspected(recipe)
+    recipe, faults = session.inspected(recipe, file)
     for fault in faults:
         note(f"goes without: {fault}")
     for line in missing_programs(recipe, session.software(recipe.software)):
@@ -178,9 +213,9 @@ def _job_facts(recipe: Recipe, jobs: list[PlannedJob], name: str) -> dict[str, o
 def submit(
     context: typer.Context,
     production: ProductionFile,
-    replan: Annotated[bool, typer.Option(help="Redo what a changed file affects.")] = False,
+    replan: Replan = False,
 ) -> None:
-    """Enter a production without running it; `run`, cron or a service moves it later."""
+    """Enter a production without running it. `run` moves it later."""
     _enter(context.obj, production, replan)
 
 
@@ -189,7 +224,7 @@ def _enter(session: Session, file: Path, replan: bool) -> tuple[str, productions
     tracker = session.tracker()
     standing = tracker.production(recipe.production)
     if standing is None or replan:
-        recipe = _inspected(session, recipe)
+        recipe = _inspected(session, recipe, file)
     try:
         entered = productions.enter(tracker, recipe, stamp(), again=replan)
     except OSError as error:
@@ -205,7 +240,7 @@ def _enter(session: Session, file: Path, replan: bool) -> tuple[str, productions
 def run(
     context: typer.Context,
     production: ProductionFile,
-    replan: Annotated[bool, typer.Option(help="Redo what a changed file affects, try again what failed.")] = False,
+    replan: Replan = False,
 ) -> int:
     """Enter a production and see it through. Ctrl-C loses nothing; the same command goes on."""
     session: Session = context.obj

@@ -134,8 +134,10 @@ def _tick_through(
             if _ended(tracker, production) and not tick.troubles:
                 return ()
             idle = 0 if tick.moves or tick.in_flight else idle + 1
-            if idle > _PATIENT_TICKS and (tick.troubles or tracker.production_by_id(production.id).paused):
-                return tick.troubles or (f"{production.name} is paused; `resume {production.name}` goes on",)
+            if idle and not tick.troubles and tracker.production_by_id(production.id).paused:
+                return (f"{production.name} is paused; `resume {production.name}` starts it again",)
+            if idle > _PATIENT_TICKS and tick.troubles:
+                return tick.troubles
             backend.wait(_PAUSE_S)
     finally:
         backend.close()
@@ -207,6 +209,8 @@ class _Lines:
 def picture(seen: View) -> Group:
     """The live view: a cell a subband, a bar a step, pace."""
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, states in seen.subbands:
         cells = Text()
         for state in states:
@@ -215,7 +219,9 @@ def picture(seen: View) -> Group:
     steps = Table.grid(padding=(0, 2))
     for step, counts in seen.steps:
         steps.add_row(*_step_row(step, counts))
-    legend = Text("  ").join(Text(f"{sign} {state}", style) for state, (sign, style) in _CELLS.items())
+    present = {state for _, counts in seen.steps for state in counts}
+    signs = ((state, *cell) for state, cell in _CELLS.items() if state in present)
+    legend = Text("  ").join(Text(f"{sign} {state}", style) for state, sign, style in signs)
     return Group(Text(seen.name, "bold underline"), table, steps, Text(seen.pace), legend)
 
 
@@ -224,7 +230,7 @@ def _step_row(step: str, counts: dict[JobState, int]) -> list[Any]:
     done = counts.get(JobState.SUCCEEDED, 0)
     width = 30
     filled = round(width * done / total) if total else 0
-    bar = Text("━" * filled, "green") + Text("━" * (width - filled), "dim")
+    bar = Text.assemble(("━" * filled, "green"), ("━" * (width - filled), "dim"))
     running = counts.get(JobState.RUNNING, 0)
     notes = [f"{running} running" if running else "", _failed(counts).strip(" ()")]
     return [Text(step), bar, f"{done}/{total}", Text(", ".join(filter(None, notes)))]

@@ -13,8 +13,9 @@ import typer
 from lofargrid import assets
 from lofargrid.cli import doctor as doctoring
 from lofargrid.cli.choosing import choose_job, choose_production
+from lofargrid.cli.outcome import MOST_CAUSES, causes, is_complete
 from lofargrid.cli.session import Session
-from lofargrid.cli.text import note, table
+from lofargrid.cli.text import note, paragraph, table, time_text
 from lofargrid.diagnosis import diagnose
 from lofargrid.names import path_of
 from lofargrid.pipelines import Pipeline, Step, read_pipeline
@@ -23,7 +24,7 @@ from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import ProductionRecord
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,10 +35,15 @@ def register(app: typer.Typer) -> None:
 
 def status(
     context: typer.Context,
-    production: Annotated[str, typer.Argument(help="A production; without it all are listed.")] = "",
+    production: Annotated[
+        str, typer.Argument(metavar="PRODUCTION", help="A production; without it all are listed.")
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Tell how productions stand. Exit code 0: all succeeded; 1: something failed; 3: still to do."""
+    """Tell how productions stand.
+
+    Exit code 0: all that was asked for is made; 1: not all of it; 3: still to do.
+    """
     session: Session = context.obj
     tracker = session.tracker()
     chosen = [choose_production(tracker, production)] if production else tracker.productions()
@@ -50,7 +56,7 @@ def status(
         _print_all(standings)
     if any(one.unfinished for one in standings):
         return 3
-    return int(any(one.failed for one in standings))
+    return int(not all(one.complete for one in standings))
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Standing:
     steps: Mapping[str, Mapping[JobState, int]]
     unfinished: int
     failed: int
+    complete: bool
     stale: tuple[str, ...]
     products: tuple[str, ...]
 
@@ -74,11 +81,12 @@ class Standing:
             return "paused"
         if self.unfinished:
             return "going"
-        return "failed" if self.failed else "done"
+        return "done" if self.complete else "not complete"
 
 
 def _standing(tracker: Tracker, production: ProductionRecord) -> Standing:
     counts = tracker.counts(production.id)
+    jobs = tracker.jobs(production.id)
     return Standing(
         production=production.name,
         generation=production.generation,
@@ -87,7 +95,8 @@ def _standing(tracker: Tracker, production: ProductionRecord) -> Standing:
         steps={name: counts.get(name, {}) for name in recipe_of(tracker, production).steps},
         unfinished=tracker.unfinished(production.id),
         failed=sum(one.get(JobState.FAILED, 0) for one in counts.values()),
-        stale=tuple(job.name for job in tracker.jobs(production.id, [JobState.SUCCEEDED]) if job.stale),
+        complete=is_complete(tracker, production, jobs),
+        stale=tuple(job.name for job in jobs if job.stale),
         products=tuple(path_of(file.published) for file in tracker.products(production.id)),
     )
 
@@ -100,16 +109,19 @@ def _print_all(standings: list[Standing]) -> None:
     for one in standings:
         total = sum(sum(counts.values()) for counts in one.steps.values())
         done = sum(counts.get(JobState.SUCCEEDED, 0) for counts in one.steps.values())
-        rows.append([one.production, one.word, f"{done}/{total}", str(one.failed), one.entered])
+        rows.append([one.production, one.word, f"{done}/{total}", str(one.failed), time_text(one.entered)])
     print(table(["production", "state", "jobs done", "failed", "entered"], rows))
 
 
 def _print_one(tracker: Tracker, production: ProductionRecord, standing: Standing) -> None:
-    rows = [[step, *(str(counts.get(state) or "") for state in JobState)] for step, counts in standing.steps.items()]
-    print(f"{standing.production}: {standing.word}, generation {standing.generation}, entered {standing.entered}")
-    print(table(["step", *JobState], rows))
-    for job in tracker.jobs(production.id, [JobState.FAILED])[:10]:
-        print(f"{job.name}: {diagnose(tracker, job).cause}")
+    states = [state for state in JobState if any(state in counts for counts in standing.steps.values())]
+    rows = [[step, *(str(counts.get(state, "")) for state in states)] for step, counts in standing.steps.items()]
+    entered = time_text(standing.entered)
+    print(f"{standing.production}: {standing.word}, generation {standing.generation}, entered {entered}")
+    print(table(["step", *states], rows))
+    failed = tracker.jobs(production.id, [JobState.FAILED])
+    for line in causes([diagnose(tracker, job) for job in failed], MOST_CAUSES):
+        print(line)
     for name in standing.stale:
         print(f"{name}: stale, more has come since it was made; `retry {production.name}` makes it again")
     for path in standing.products:
@@ -118,30 +130,34 @@ def _print_one(tracker: Tracker, production: ProductionRecord, standing: Standin
 
 def why(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(help="A job, an attempt, a batch id, or a production for all its failures.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", help="A job, an attempt, a batch id, or a production for all its failures.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Tell the true cause on the first line and what to do on the second."""
+    """Tell why a job is where it is, and what to do."""
     session: Session = context.obj
     tracker = session.tracker()
     found = [diagnose(tracker, one) for one in choose_job(tracker, job)]
     if as_json:
         print(json.dumps([vars(one) for one in found], indent=1))
         return
-    shown: set[tuple[str, str]] = set()
-    for one in found:
-        if (one.root, one.cause) in shown:
-            continue
-        shown.add((one.root, one.cause))
-        print(f"{one.job} {one.state}: {one.cause}")
-        print(f"  {one.remedy}")
+    if len(found) > 1:
+        print("\n".join(causes(found)))
+        return
+    (one,) = found
+    state = "" if one.cause.startswith(one.state) else f" {one.state}"
+    print(f"{one.job}{state}: {one.cause}\n  {one.remedy}")
 
 
 def logs(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(help="A job, an attempt or a batch id.")],
-    attempt: Annotated[int, typer.Option(help="Which attempt, from 1; the last one if not given.")] = 0,
-    tail: Annotated[int, typer.Option(help="Only the last lines; 0 shows all.")] = 0,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="A job, an attempt or a batch id.")],
+    attempt: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, show_default=False, help="Which attempt, from 1; the last one if not given."),
+    ] = 0,
+    tail: Annotated[int, typer.Option(metavar="N", min=0, show_default=False, help="Only the last N lines.")] = 0,
 ) -> int:
     """Print a job's log as it is now, also while the job runs."""
     session: Session = context.obj
@@ -165,7 +181,7 @@ def logs(
 
 def pipelines(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A pipeline; without it all are listed.")] = "",
+    name: Annotated[str, typer.Argument(metavar="PIPELINE", help="A pipeline; without it all are listed.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Tell which pipelines there are, or all about one."""
@@ -179,18 +195,18 @@ def pipelines(
         _explain(found[0])
     else:
         for one in found:
-            print(f"{one.pipeline}\n    {' '.join(one.description.split())}")
+            print(f"{one.pipeline}\n{paragraph(one.description, 4)}")
 
 
 def _explain(pipeline: Pipeline) -> None:
-    print(f"{pipeline.pipeline} {pipeline.version}\n    {' '.join(pipeline.description.split())}\n\nRoles")
+    print(f"{pipeline.pipeline} {pipeline.version}\n{paragraph(pipeline.description, 4)}\n\nRoles")
     for role, described in pipeline.roles.items():
         print(f"  {role}: {described.description}")
     print("\nParameters")
     for name, one in pipeline.parameters.items():
         default = "needed" if one.required else f"default {json.dumps(one.default)}"
         unit = f" {one.unit}" if one.unit else ""
-        print(f"  {name} ({one.type}, {default}{unit})\n      {' '.join(one.description.split())}")
+        print(f"  {name} ({one.type}, {default}{unit})\n{paragraph(one.description, 6)}")
     print("\nSteps")
     rows = [[name, _split_text(step), " ".join(step.needs), step.description] for name, step in pipeline.steps.items()]
     print(table(["step", "a job for", "needs", ""], rows))
@@ -205,7 +221,7 @@ def _split_text(step: Step) -> str:
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> int:
-    """Look whether all that is needed is here; name each missing piece and the command that brings it."""
+    """Look whether all that is needed is here. Each missing piece is told with the command that brings it."""
     session: Session = context.obj
     findings = doctoring.examine(session)
     if as_json:

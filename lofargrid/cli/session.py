@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from lofargrid import assets, sandboxes
 from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import open_backend
 from lofargrid.config import ProductionDocument, Settings, read_production
+from lofargrid.documents import located
 from lofargrid.engine import Engine, Places
 from lofargrid.errors import Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
@@ -87,16 +89,21 @@ class Session:
     def recipe(self, path: Path) -> Recipe:
         """Read and freeze a production, as its writer wrote it."""
         document = read_production(path)
-        _refuse_remote(document, path)
-        self.software(document.software)
-        try:
+        with _told_of(path):
+            _refuse_remote(document)
+            self.software(document.software)
             folder = assets.pipeline_folder(document.pipeline, self.settings.pipelines)
-        except InputError as error:
-            raise InputError(*(replace(fault, file=str(path)) for fault in error.faults)) from None
-        return read_recipe(document, path, folder, assets.common_scripts())
+            return read_recipe(document, path, folder, assets.common_scripts())
 
-    def inspected(self, recipe: Recipe) -> tuple[Recipe, list[Fault]]:
+    def inspected(self, recipe: Recipe, path: Path) -> tuple[Recipe, list[Fault]]:
         """Look at the inputs; those that cannot be used are marked. Writes nothing that stays.
+
+        Parameters
+        ----------
+        recipe
+            The recipe.
+        path
+            The production.yaml that it was read from, for what is told.
 
         Returns
         -------
@@ -105,33 +112,47 @@ class Session:
         """
         with tempfile.TemporaryDirectory() as folder:
             subbands = inspect(recipe.subbands, sandboxes.pack_runner(Path(folder)))
-        _refuse_unwritable(recipe)
-        faults = refuse_unless_enough(subbands, recipe.minimum_subbands, recipe.gaps)
+        with _told_of(path):
+            _refuse_unwritable(recipe)
+            faults = refuse_unless_enough(subbands, recipe.minimum_subbands, recipe.gaps)
         return replace(recipe, subbands=tuple(subbands)), faults
 
 
-def _refuse_remote(document: ProductionDocument, path: Path) -> None:
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Give the faults in a field of production.yaml its name and their lines."""
+    try:
+        yield
+    except InputError as error:
+        faults = [replace(one, file=str(path)) if one.field and not one.file else one for one in error.faults]
+        raise InputError(*located(path, faults)) from None
+
+
+def _refuse_remote(document: ProductionDocument) -> None:
     faults = []
     if document.backend != "local":
         faults.append(
-            Fault(
-                f"the backend {document.backend!r} is not in this version",
-                "Use local",
-                str(path),
-                field="backend",
-            )
+            Fault(f"the backend {document.backend!r} is not in this version", "Use local", field="backend"),
         )
+    if document.sites != "all":
+        faults.append(Fault("there are no sites to choose from in this version", "Use all", field="sites"))
     if "://" in document.output and not document.output.startswith("file://"):
         what = f"{document.output!r} needs a grid storage, which is not in this version"
-        faults.append(Fault(what, "Name a folder or a file:// URL", str(path), field="output"))
+        faults.append(Fault(what, "Name a folder or a file:// URL", field="output"))
     if faults:
         raise InputError(*faults)
 
 
 def _refuse_unwritable(recipe: Recipe) -> None:
     """Refuse an output that cannot be written before hours are spent; the nearest folder that exists decides."""
-    wanted = Path(path_of(recipe.output))
-    nearest = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        what = f"the output {wanted} cannot be written: {nearest} is {'not writable' if nearest.is_dir() else 'a file'}"
-        raise InputError(Fault(what, "Make it writable for this user, or name another folder", field="output"))
+    wanted = nearest = Path(path_of(recipe.output))
+    try:
+        nearest = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+        # Permissions alone do not tell: the disk may be read-only, or of a kind that takes no files. What is
+        # made here has no name and is gone at once.
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        what = f"the output {wanted} cannot be written: {nearest}: {error.strerror}"
+        remedy = "Make it writable for this user, or name another folder"
+        raise InputError(Fault(what, remedy, field="output")) from None

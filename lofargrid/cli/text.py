@@ -1,7 +1,10 @@
 """Plain text for people."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
+from datetime import datetime
 
 
 def note(line: str) -> None:
@@ -27,6 +30,18 @@ def seconds_text(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def time_text(stamp: str) -> str:
+    """``2026-02-03 04:05:06 UTC``, from the tracker's way to write it."""
+    return f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def paragraph(text: str, indent: int) -> str:
+    """A text as lines that fit the screen."""
+    margin = " " * indent
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.fill(" ".join(text.split()), width, initial_indent=margin, subsequent_indent=margin)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

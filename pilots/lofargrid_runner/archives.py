@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # pragma: no cover
     from typing_extensions import Self
 
 LONGEST_NAME_BYTES = 1 << 20
+LARGEST_FILE_BYTES = 1 << 43  # 8 TiB: beyond it some file systems cannot even seek
 NAME_TYPES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 
 
@@ -100,6 +101,8 @@ class Walk:
 
     def checked(self, member: tarfile.TarInfo) -> str:
         """Give the member's name in its shortest form, "" for the top itself (``./``)."""
+        if not 0 <= member.size <= LARGEST_FILE_BYTES:
+            raise DamagedError(f"a header claims {member.size} bytes")
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if member.name.startswith("/") or ".." in parts:
             raise self.unsafe(f"{member.name!r} leads out of the folder")

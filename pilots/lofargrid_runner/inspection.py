@@ -78,6 +78,8 @@ def _walk(file: BinaryIO, name: str) -> None:
         if "unexpected end of data" in str(error):
             raise Failure(Reason.INPUT_TRUNCATED, f"{name}: the tar ends early, inside a file") from error
         raise Failure(Reason.INPUT_WRONG_KIND, f"{name}: no tar, or a damaged one: {error}") from error
+    except OSError as error:
+        raise Failure(Reason.INPUT_UNREADABLE, f"{name}: {error.strerror}") from error
     problem = measurement_set_problem(tables, info)
     if problem:
         raise Failure(Reason.INPUT_WRONG_KIND, f"{name}: {problem}")

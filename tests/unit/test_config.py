@@ -40,6 +40,7 @@ def test_what_is_left_out_has_its_documented_default(file: Path) -> None:
         ("file:///data/out", "srm://host/out", 6, "output", "'srm://host/out' is not a place to write to"),
         ("file:///data/out", '""', 6, "output", "'' is no name of a folder"),
         ("file:///data/out", '"a\\0b"', 6, "output", "'a\\x00b' is no name of a folder"),
+        ("file:///data/out", '"a\\nb"', 6, "output", "'a\\nb' is no name of a folder"),
         ("file:///data/out", "file:///a%0Ab", 6, "output", "'file:///a%0Ab' is no name of a folder"),
         ("file:///data/out", "file://data/out", 6, "output", "'file://data/out' has no absolute path"),
         ("file:///data/out", "x\nbackend: slurm", 7, "backend", "should be 'local', 'htcondor' or 'dirac'"),
@@ -68,7 +69,7 @@ def test_a_key_whose_lines_are_all_commented_out_sets_nothing(file: Path) -> Non
     assert (read.parameters, read.policy) == ({}, Policy())
 
 
-@pytest.mark.parametrize("output", ["out", "/data/out", "../x", "davs://h/x", "root://h//x", "gsiftp://h/x"])
+@pytest.mark.parametrize("output", ["out", "/data/out", "../x", "file://localhost/x", "davs://h/x", "root://h//x", "gsiftp://h/x"])
 def test_output_may_be_a_path_or_a_url_that_can_be_written(file: Path, output: str) -> None:
     file.write_text(GOOD.replace("file:///data/out", output))
     assert read_production(file).output == output

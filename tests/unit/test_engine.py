@@ -875,9 +875,10 @@ def test_a_zombie_that_comes_back_late_changes_nothing_and_its_files_are_swept(w
     world.tick(later_s=60)
     world.backend.specs[zombie] = spec
     world.backend.succeed(name(100), attempt=zombie)
-    before = world.history(name(100))
+    before = world.history(name(100)), world.tracker.attempts(world.job(name(100)).id)
     world.tick()
-    assert world.history(name(100)) == before
+    after = world.history(name(100)), world.tracker.attempts(world.job(name(100)).id)
+    assert after == before, "nor what was written down of the zombie itself"
     assert world.scratch_files() == [name(100)]
     world.finish()
     assert world.scratch_files() == []
@@ -981,23 +982,42 @@ def test_an_intermediate_stays_while_the_groups_that_read_it_are_yet_to_be_made(
 
 
 def test_what_groups_of_another_role_will_read_stays_until_they_are_made(world: World) -> None:
-    band = BAND | {"inputs": BAND["inputs"] | {"gains": {"from": "gains.gains", "path": "gains.h5"}}}
+    """The gains went into all target subbands; the bands, which read them too, await a frequency still."""
     first = FIRST | {"inputs": FIRST["inputs"] | {"gains": {"from": "gains.gains", "path": "gains.h5"}}}
-    steps = {"calibrate": CALIBRATE, "gains": GAINS, "first": first, "band": band}
+    second = FIRST | {"inputs": {"ms": {"from": "first.ms", "path": "in.MS"}}}
+    ms = {"from": "second.ms", "path": "in/{key}.MS"}
+    band = BAND | {"inputs": {"ms": ms, "gains": {"from": "gains.gains", "path": "gains.h5"}}}
+    steps = {"calibrate": CALIBRATE, "gains": GAINS, "first": first, "second": second, "band": band}
     calibrator = subband(90, role="calibrator", observation="L2", sap=5)
-    world.enter(recipe([calibrator, 100, 101], steps, ("calibrator", "target")))
+    world.enter(recipe([calibrator, 100], steps, ("calibrator", "target")))
     world.tick()
     world.backend.succeed("L2-SAP005-SB090-calibrate")
     world.tick()
     world.backend.succeed("L2-SAP005-gains")
     world.tick()
-    world.backend.succeed(name(100))
-    world.backend.fail(name(101), Reason.OUTPUT_MISSING)
+    world.backend.succeed(name(100), measured={})
     world.tick()
-    assert "L2-SAP005-gains" in world.scratch_files()
+    assert world.scratch_files() == sorted(["L2-SAP005-gains", name(100)])
     world.finish()
     assert world.backend.started.count("L2-SAP005-gains") == 1
     assert set(world.states().values()) == {JobState.SUCCEEDED}
+    assert world.scratch_files() == []
+
+
+def test_a_file_that_could_not_be_deleted_is_deleted_by_a_later_tick_of_the_same_run(tmp_path: Path) -> None:
+    storage = StubbornStorage("delete")
+    world = World(tmp_path, storage=storage)
+    world.enter(recipe([100, 101]))
+    world.tick()
+    for number in (100, 101):
+        world.backend.succeed(name(number))
+    world.tick()
+    world.backend.succeed(GROUP)
+    assert len(world.tick().troubles) == 2
+    assert world.scratch_files() == sorted([name(100), name(101), GROUP])
+    storage.call = "none"
+    assert world.tick().troubles == ()
+    assert world.scratch_files() == [GROUP], "the image reads it"
 
 
 def test_keep_intermediates_keeps_them_and_nothing_else(world: World) -> None:

@@ -151,7 +151,9 @@ def test_a_column_that_makes_no_sense_is_told_with_its_line(column: str, what: s
     assert told_what.startswith(what)
 
 
-@pytest.mark.parametrize("entry", [f"/a\0b/{ONE}", f"file:///a%00b/{ONE}", f"srm://host/a%0ab/{ONE}"])
+@pytest.mark.parametrize(
+    "entry", [f"/a\0b/{ONE}", f"file:///a%00b/{ONE}", f"srm://host/a%0ab/{ONE}", f"file:///a\nb/{ONE}"]
+)
 def test_a_name_with_a_control_character_is_refused_with_its_line(entry: str) -> None:
     ((line, what),) = told(TWO, entry)
     assert line == 2
