@@ -13,13 +13,14 @@ from lofargrid.backends.base import Backend, Observation
 from lofargrid.errors import BackendError, LofarGridError
 from lofargrid.frequency import absolute_subband
 from lofargrid.merging import Need, Verdict
-from lofargrid.model import Job, Source, StoredOutput
-from lofargrid.names import file_name
-from lofargrid.productions import recipe_of, refresh
+from lofargrid.model import Job, StoredOutput
+from lofargrid.productions import Recipes, refresh
 from lofargrid.provenance import provenance
 from lofargrid.recipes import Recipe
 from lofargrid.rendering import Surroundings, render
+from lofargrid.scratch import Scratch
 from lofargrid.software import Software
+from lofargrid.sourcing import sources_of
 from lofargrid.states import FINAL, JobState, Phase, Reason
 from lofargrid.storage.base import Storage
 from lofargrid.tracker import Tracker
@@ -83,7 +84,8 @@ class Engine:
         self._places = places
         self._clock = clock
         self._cursor: str | None = None
-        self._recipes: dict[tuple[int, int], Recipe] = {}
+        self._recipes = Recipes(tracker)
+        self._scratch = Scratch(tracker, storage, self._recipes, places.scratch)
         self._moves = 0
         self._troubles: list[str] = []
         # What a tick has to look at again: productions in which something ended, jobs that succeeded. After a
@@ -138,12 +140,6 @@ class Engine:
         production = self._tracker.production(job.production)
         assert production is not None, "a job has a production"
         return production
-
-    def _recipe(self, production: ProductionRecord) -> Recipe:
-        key = (production.id, production.generation)
-        if key not in self._recipes:
-            self._recipes[key] = recipe_of(self._tracker, production)
-        return self._recipes[key]
 
     # Follow
 
@@ -221,7 +217,7 @@ class Engine:
 
     def _succeed(self, job: Job, report: Report) -> None:
         production = self._production(job)
-        step = self._recipe(production).steps[job.step]
+        step = self._recipes.of(production).steps[job.step]
         for stored in report.outputs:
             output = step.outputs[stored.name]
             name, suffix = stored.name, output.suffix
@@ -251,7 +247,7 @@ class Engine:
         self._tracker.place(production.id, job.role, job.key, place)
 
     def _fail(self, job: Job, reason: Reason, detail: str) -> None:
-        step = self._recipe(self._production(job)).steps[job.step]
+        step = self._recipes.of(self._production(job)).steps[job.step]
         same_before = self._tracker.same_failures(job.id, reason) - 1
         decision = retry.decide(reason, job.tries, same_before, step.retry.tries)
         if not decision.again:
@@ -281,7 +277,7 @@ class Engine:
     def _expand_one(self, expansion: Expansion) -> None:
         production = self._tracker.production_by_id(expansion.production_id)
         with self._tracker.transaction():
-            entered = refresh(self._tracker, production.id, self._recipe(production), self._now())
+            entered = refresh(self._tracker, production.id, self._recipes.of(production), self._now())
             self._tracker.expanded(expansion, self._now())
             self._moves += 1
         if entered.live:
@@ -295,7 +291,7 @@ class Engine:
                     self._start_one(job)
 
     def _start_one(self, job: Job) -> None:
-        recipe = self._recipe(self._production(job))
+        recipe = self._recipes.of(self._production(job))
         verdict = self._judge(job, recipe)
         if recipe.steps[job.step].merges:
             self._tracker.set_lacks(job.id, verdict.lacks)
@@ -306,10 +302,10 @@ class Engine:
 
     def _judge(self, job: Job, recipe: Recipe) -> Verdict:
         step = recipe.steps[job.step]
-        needs = [
-            Need(one, tuple(self._tracker.lacks(one.id)) if step.merges else ()) for one in self._tracker.needs(job.id)
-        ]
-        unusable = {one.key: one.problem for one in recipe.subbands if one.role == job.role and one.reason}
+        merges = step.merges
+        needs = [Need(one, tuple(self._tracker.lacks(one.id)) if merges else ()) for one in self._tracker.needs(job.id)]
+        listed = recipe.subbands if merges else ()
+        unusable = {one.key: one.problem for one in listed if one.role == job.role and one.reason}
         return merging.judge(job, step, needs, unusable, recipe.minimum_subbands, recipe.gaps)
 
     # Submit
@@ -350,7 +346,7 @@ class Engine:
         return specs
 
     def _spec(self, job: Job, attempt: str) -> JobSpec:
-        recipe = self._recipe(self._production(job))
+        recipe = self._recipes.of(self._production(job))
         software, versions = self._places.software(recipe)
         around = Surroundings(
             attempt=attempt,
@@ -362,42 +358,7 @@ class Engine:
             software=software,
             versions=versions,
         )
-        return render(recipe, job, self._sources(job, recipe), around)
-
-    def _sources(self, job: Job, recipe: Recipe) -> dict[str, list[Source]]:
-        """The files that go into a job, in frequency order where that is known."""
-        step = recipe.steps[job.step]
-        production = self._production(job)
-        places = self._tracker.places(production.id, job.role)
-        needs = [one for one in self._tracker.needs(job.id) if one.state is JobState.SUCCEEDED]
-        found: dict[str, list[Source]] = {}
-        for name, wanted in step.inputs.items():
-            sources = (
-                [self._made(one, wanted.output) for one in needs if one.step == wanted.step]
-                if wanted.step
-                else _raw(job, recipe)
-            )
-            order = {key: place.number for key, place in places.items()}
-            found[name] = sorted(sources, key=lambda one: (order.get(one.key, -1), one.key))
-        return found
-
-    def _made(self, job: Job, output: str) -> Source:
-        file = next(
-            (one for one in self._tracker.files(job.id) if one.attempt == job.attempt and one.name == output),
-            None,
-        )
-        if file is None or not file.location:
-            raise LofarGridError(f"{job.name}: its output {output} is gone; `run --replan` makes it again")
-        measured = self._tracker.measurements(job.id)
-        return Source(
-            key=job.key,
-            url=file.location,
-            size_bytes=file.size_bytes,
-            adler32=file.adler32,
-            frequency_hz=measured.get("centre_frequency_hz"),
-            measurements=measured,
-            job=job.name,
-        )
+        return render(recipe, job, sources_of(self._tracker, recipe, job), around)
 
     # Publish and clean
 
@@ -409,7 +370,7 @@ class Engine:
     def _publish_one(self, file: StoredOutput) -> None:
         job = self._tracker.job_by_id(file.job_id)
         production = self._production(job)
-        recipe = self._recipe(production)
+        recipe = self._recipes.of(production)
         url = f"{recipe.output}/{file.filename}"
         self._storage.copy(file.url, url, file.adler32)
         self._storage.write(f"{url}.json", provenance(self._tracker, recipe, job, file))
@@ -430,39 +391,11 @@ class Engine:
         else:
             candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
         for job_id in dict.fromkeys(candidates):
-            if not self._guard(partial(self._delete_disposable, job_id)):
+            if not self._guard(partial(self._scratch.delete_disposable, job_id)):
                 self._succeeded.add(job_id)
         for production_id in settled:
-            if not self._guard(partial(self._sweep, production_id)):
+            if not self._guard(partial(self._scratch.sweep, production_id)):
                 self._settled.add(production_id)
-
-    def _delete_disposable(self, job_id: int) -> None:
-        job = self._tracker.job_by_id(job_id)
-        recipe = self._recipe(self._production(job))
-        if recipe.keep_intermediates:
-            return
-        # A grouped step that reads it or, if its own groups are to be made once more, itself.
-        grouped = {name: step for name, step in recipe.steps.items() if step.grouped}
-        readers = [name for name, step in grouped.items() if job.step in (name, *step.needs)]
-        for file in self._tracker.disposable(job_id, readers):
-            self._storage.delete(file.url)
-            with self._tracker.transaction():
-                self._tracker.note_deleted(file)
-
-    def _sweep(self, production_id: int) -> None:
-        """If a production has ended: delete what superseded jobs and dead attempts left on its scratch."""
-        if self._tracker.unfinished(production_id):
-            return
-        for job_id in self._tracker.on_scratch(production_id):
-            self._delete_disposable(job_id)
-        folder = self._places.scratch(self._recipe(self._tracker.production_by_id(production_id)))
-        on_scratch = self._tracker.on_scratch(production_id)
-        # By name, which holds the attempt: a URL has several spellings.
-        wanted = {file_name(file.url) for job_id in on_scratch for file in self._tracker.files(job_id)}
-        for url in self._storage.list(folder):
-            if file_name(url) not in wanted and f".{self._tracker.id}-" in file_name(url):
-                self._storage.delete(url)
-        self._storage.remove_folder(folder)
 
 
 def _awaits(job: Job, attempt: AttemptRecord) -> bool:
@@ -474,13 +407,3 @@ def _reason(report: Report | None) -> Reason:
     if report is None:
         return Reason.LOST
     return Reason(report.reason) if report.reason else Reason.RUNNER_ERROR
-
-
-def _raw(job: Job, recipe: Recipe) -> list[Source]:
-    """The raw subbands of a job. A merge goes without those marked unusable; a single one is tried all the same."""
-    wanted = set(job.subbands)
-    return [
-        Source(one.key, one.url, one.size_bytes, one.adler32, one.frequency_hz)
-        for one in recipe.subbands
-        if one.role == job.role and one.key in wanted and (one.reason is None or len(wanted) == 1)
-    ]

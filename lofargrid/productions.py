@@ -34,6 +34,25 @@ def recipe_of(tracker: Tracker, production: ProductionRecord) -> Recipe:
     return recipes.from_json(tracker.recipe(production.id), tracker.subbands(production.id))
 
 
+class Recipes:
+    """The frozen recipes of a tracker's productions, each read once a generation."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._read: dict[tuple[int, int], Recipe] = {}
+
+    def of(self, production: ProductionRecord) -> Recipe:
+        """The recipe of a production's standing generation."""
+        key = (production.id, production.generation)
+        if key not in self._read:
+            self._read[key] = recipe_of(self._tracker, production)
+        return self._read[key]
+
+    def of_id(self, production_id: int) -> Recipe:
+        """The recipe of the production of an id."""
+        return self.of(self._tracker.production_by_id(production_id))
+
+
 def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> Entered:
     """Enter a production; the same recipe again changes nothing.
 

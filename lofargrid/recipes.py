@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,15 @@ class Recipe:
     templates: Mapping[str, str]
     imports: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Equal for two recipes that make the same."""
         return digest(self.content())
+
+    @cached_property
+    def listed(self) -> dict[tuple[str, str], Subband]:
+        """The subbands by role and key."""
+        return {(one.role, one.key): one for one in self.subbands}
 
     def content(self) -> dict[str, Any]:
         """What the hash is taken over, as values that JSON can hold."""
@@ -77,7 +83,7 @@ class Recipe:
             "digests": dict(self.digests),
         }
 
-    @property
+    @cached_property
     def steps(self) -> dict[str, Step]:
         """The steps that these parameters select."""
         return self.pipeline.active(self.parameters)

@@ -34,6 +34,7 @@ from lofargrid.names import path_of
 from lofargrid.states import Phase
 
 _STARTED = "started"
+_LINGER_S = 0.05
 _WORK = "work"
 _UNWANTED = "unwanted"
 
@@ -67,7 +68,7 @@ class LocalBackend:
         self._forgotten = 0
         self._latest: dict[str, Observation] = {}
         self._known: set[str] = set()
-        self._closing = False
+        self._closed = threading.Event()
         for place in (self._active, self._ended):
             place.mkdir(parents=True, exist_ok=True)
         for number in range(slots):
@@ -134,13 +135,14 @@ class LocalBackend:
         return found
 
     def wait(self, timeout_s: float) -> None:
-        """See `Backend.wait`."""
-        self._changed.wait(timeout_s)
+        """See `Backend.wait`. After a change it lingers a moment: what ends together is told together."""
+        if self._changed.wait(timeout_s):
+            self._closed.wait(min(timeout_s, _LINGER_S))
         self._changed.clear()
 
     def close(self) -> None:
         """See `Backend.close`. What is queued stays so for the next process."""
-        self._closing = True
+        self._closed.set()
         self._changed.set()
         for _ in range(self._slots):
             self._queue.put(None)
@@ -171,7 +173,7 @@ class LocalBackend:
         """One slot: take the next attempt, see it to its end, and tell."""
         while True:
             attempt = self._queue.get()
-            if self._closing or attempt is None:
+            if self._closed.is_set() or attempt is None:
                 return
             try:
                 observation = self._see_through(attempt)

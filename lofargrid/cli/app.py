@@ -21,6 +21,8 @@ Exit codes: 0 done, 1 not all succeeded, 2 something in the input is wrong or a 
 3 still to do (status), 130 interrupted (nothing is lost).
 """
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     help=HELP,
     add_completion=False,
@@ -59,7 +61,13 @@ def run(arguments: list[str] | None = None) -> int:
     code
         The exit code.
     """
-    words = sys.argv[1:] if arguments is None else arguments
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    if code == INTERRUPTED:
+        print("interrupted; nothing is lost, the same command goes on", file=sys.stderr)
+    return code
+
+
+def _run(words: list[str]) -> int:
     try:
         result: Any = app(words or ["--help"], prog_name="lofargrid", standalone_mode=False)
         sys.stdout.flush()
@@ -75,11 +83,8 @@ def run(arguments: list[str] | None = None) -> int:
     except LofarGridError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except typer.Exit as error:
-        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; nothing is lost, the same command goes on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         print(f"{error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
         return 1

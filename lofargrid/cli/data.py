@@ -1,6 +1,8 @@
 """The verbs about files: get, compare, demo-data."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +25,15 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
     app.command("demo-data")(demo_data)
     app.command("demo-result")(demo_result)
+
+
+@contextmanager
+def _science(verb: str) -> Iterator[None]:
+    """Tell the command that brings what an import lacks."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(Fault(f"{verb} needs {error.name}", f"Install it with: {SCIENCE}")) from None
 
 
 def get(
@@ -60,10 +71,8 @@ def compare(
 ) -> int:
     """Tell whether two sets of products are the same. Exit code 0: yes; 1: no."""
     session: Session = context.obj
-    try:
+    with _science("compare"):
         from lofargrid.compare import compare_products
-    except ImportError as error:
-        raise InputError(Fault(f"compare needs {error.name}", f"Install it with: {SCIENCE}")) from None
     differences = compare_products(_products(session, first), _products(session, second))
     if as_json:
         print(json.dumps([vars(one) for one in differences], indent=1))
@@ -96,10 +105,8 @@ def demo_data(
 
     A calibrator and a target, with the truth beside them.
     """
-    try:
+    with _science("demo-data"):
         from lofargrid.demo import DemoOptions, make_demo_data
-    except ImportError as error:
-        raise InputError(Fault(f"demo-data needs {error.name}", f"Install it with: {SCIENCE}")) from None
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(Fault(f"{folder} is not an empty folder", "Name a new one"))
     options = DemoOptions(subbands=subbands, seed=seed, target_saps=target_saps)
@@ -115,11 +122,14 @@ def demo_result(
 
     Exit code 0: every modelled source within 1 % and 0.5 arcsec; 1: not.
     """
-    from lofargrid.demo import measure_sources
+    with _science("demo-result"):
+        from lofargrid.demo import measure_sources
 
     images = sorted((folder / "products").glob("*-image.fits"))
     if not images:
-        raise InputError(Fault(f"there is no image in {folder / 'products'} yet", f"run {folder}/production.yaml"))
+        raise InputError(
+            Fault(f"there is no image in {folder / 'products'} yet", f"Make it with: run {folder}/production.yaml")
+        )
     good = True
     for image in images:
         rows = []

@@ -1,6 +1,7 @@
 """The verbs that make: init, plan, submit, run."""
 
 import json
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from yaml import YAMLError
+import yaml
 
 from lofargrid import productions, recipes
 from lofargrid.assets import pipeline_folder
@@ -71,9 +72,10 @@ def _roles(words: list[str], pipeline: Pipeline) -> dict[str, str]:
 
 
 def _default_name(inputs: dict[str, str], pipeline: str) -> str:
-    stem = Path(list(inputs.values())[-1]).stem if inputs else "my"
-    room = 63 - len(pipeline)
-    return re.sub("[^a-z0-9]+", "-", stem.lower())[:room].strip("-") + f"-{pipeline}"
+    """From the last list, which is the target's; harmless and short enough."""
+    stem = Path(list(inputs.values())[-1]).stem if inputs else ""
+    harmless = re.sub("[^a-z0-9]+", "-", stem.lower())[: 63 - len(pipeline)].strip("-")
+    return f"{harmless or 'my'}-{pipeline}"
 
 
 def _production_text(name: str, label: str, pipeline: Pipeline, inputs: dict[str, str], output: str) -> str:
@@ -117,9 +119,9 @@ def _scalar(text: str) -> str:
     """A text as YAML writes it: plain where that means the same."""
     try:
         plain = read_value(text) == text
-    except YAMLError:
+    except yaml.YAMLError:
         plain = False
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).strip()
 
 
 def _example(name: str, kind: str) -> str:

@@ -95,8 +95,8 @@ def see_through(session: Session, name: str) -> int:
             troubles = _loop(session, tracker, production, show)
         except KeyboardInterrupt:
             running = tracker.in_flight("local")
-            note(f"\nStopped. {running} jobs that were started keep running; the same command goes on where it was, "
-                 f"`cancel {name}` ends them.")  # fmt: skip
+            if running:
+                note(f"\n{running} jobs that were started keep running; `cancel {name}` ends them")
             return 130
     for trouble in troubles:
         note(trouble)

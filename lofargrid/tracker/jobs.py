@@ -27,6 +27,10 @@ class Jobs(Store):
         """The job of an id."""
         return records.job(self.rows(_JOB + "WHERE j.id = ?", job_id)[0])
 
+    def production_of(self, job: Job) -> int:
+        """The id of a job's production."""
+        return int(self.value("SELECT production_id FROM jobs WHERE id = ?", job.id))
+
     def find_jobs(self, text: str) -> list[Job]:
         """Standing jobs whose name, or an attempt's id or batch id, is ``text``."""
         sql = _JOB + (
@@ -115,8 +119,7 @@ class Jobs(Store):
                 "UPDATE jobs SET unmet = unmet + ? WHERE id IN (SELECT job_id FROM needs WHERE need_id = ?)",
                 change, job.id,
             )  # fmt: skip
-        production_id = self.value("SELECT production_id FROM jobs WHERE id = ?", job.id)
-        self.event(now, production_id, job.id, attempt or job.attempt, job.state, new, reason, detail)
+        self.event(now, self.production_of(job), job.id, attempt or job.attempt, job.state, new, reason, detail)
         return True
 
     def reset(self, job: Job, now: str) -> None:

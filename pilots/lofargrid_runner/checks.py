@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .contract import Check, Expectation, JobSpec, Reason
 from .environment import Place
@@ -23,8 +23,7 @@ CHECK_WALLTIME_S = 600.0
 OUTPUT_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a check measured, and what is wrong with it; ``reason`` is None where nothing is."""
 
     measured: Mapping[str, Any]

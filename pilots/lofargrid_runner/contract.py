@@ -6,12 +6,10 @@ so that both sides read and write the same names, once.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 Number = Union[int, float]
 Value = Union[bool, int, float, str, "tuple[Any, ...]", None]
@@ -71,8 +69,7 @@ class Stage(str, Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True)
-class InputFile:
+class InputFile(NamedTuple):
     """A file to bring to the node before the payload starts.
 
     ``path`` is relative to the work directory. With ``unpack`` the file is a tar that holds exactly one
@@ -90,8 +87,7 @@ class InputFile:
     adler32: str | None = None
 
 
-@dataclass(frozen=True)
-class OutputFile:
+class OutputFile(NamedTuple):
     """A file or folder that the payload leaves at ``path``; stored as ``<filename>.<attempt>``.
 
     With ``pack`` it is a folder, stored as one tar.
@@ -103,8 +99,7 @@ class OutputFile:
     pack: bool = False
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What a measured value must be.
 
     ``within`` is the absolute tolerance of ``equals``, also for each element of a list.
@@ -116,17 +111,15 @@ class Expectation:
     maximum: Number | None = None
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """A command that prints one JSON object of measurements, and what they must be."""
 
     name: str
     command: tuple[str, ...]
-    expect: Mapping[str, Expectation] = field(default_factory=dict)
+    expect: Mapping[str, Expectation] = {}
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What the payload may take. Memory is the resident set of its whole process group."""
 
     walltime_s: Number
@@ -134,8 +127,7 @@ class Limits:
     scratch_mb: int = 0
 
 
-@dataclass(frozen=True)
-class JobSpec:
+class JobSpec(NamedTuple):
     """One attempt at one job, complete: what the runner reads from ``job.json``.
 
     ``sandbox`` is a folder with the pipeline's scripts, linked into the work directory as ``sandbox``.
@@ -156,18 +148,17 @@ class JobSpec:
     limits: Limits
     destination: str
     inputs: tuple[InputFile, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = {}
     checks: tuple[Check, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
     path: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    software: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = {}
+    software: Mapping[str, str] = {}
     contract: int = CONTRACT_VERSION
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """One copy to or from the node. ``verified`` says that a reference checksum was there and agreed."""
 
     name: str
@@ -178,8 +169,7 @@ class Transfer:
     verified: bool
 
 
-@dataclass(frozen=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """An output as it now stands on storage."""
 
     name: str
@@ -189,8 +179,7 @@ class StoredFile:
     adler32: str
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What happened to one attempt. Written whatever happens; the exit code is only a hint.
 
     ``node`` says host, cpus, cpu_model, cpu_flags, memory_mb, scratch_free_mb, python, kernel and cvmfs;
@@ -208,15 +197,15 @@ class Report:
     signal: int | None = None
     started: str = ""
     ended: str = ""
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = {}
     peak_memory_mb: float = 0.0
     cpu_s: float = 0.0
-    node: Mapping[str, Any] = field(default_factory=dict)
-    ids: Mapping[str, str] = field(default_factory=dict)
-    software: Mapping[str, str] = field(default_factory=dict)
+    node: Mapping[str, Any] = {}
+    ids: Mapping[str, str] = {}
+    software: Mapping[str, str] = {}
     transfers: tuple[Transfer, ...] = ()
     outputs: tuple[StoredFile, ...] = ()
-    measurements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    measurements: Mapping[str, Mapping[str, Any]] = {}
     contract: int = CONTRACT_VERSION
 
     @property
@@ -227,7 +216,16 @@ class Report:
 
 def to_json(value: JobSpec | Report) -> str:
     """Write a job or a report as JSON, keys in declared order."""
-    return json.dumps(dataclasses.asdict(value), indent=1) + "\n"
+    return json.dumps(_plain(value), indent=1) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Turn records into dictionaries, all the way down: JSON would take them for lists."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def job_from_json(text: str) -> JobSpec:

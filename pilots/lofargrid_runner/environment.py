@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .contract import JobSpec, Reason
 from .failure import Failure, scratch_failure
 from .names import harmless_path
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where and how programs of this job are started: working directory and environment."""
 
     folder: str

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # pragma: no cover
@@ -19,8 +19,7 @@ SWEEPS = 1000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """What to start: the executable, its arguments (the first is its name), environment and folder."""
 
     path: str

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import workdir
 from .contract import LOG_FILE, JobSpec, Reason, Report, Stage, StoredFile, Transfer, to_json
@@ -27,8 +27,7 @@ if TYPE_CHECKING:  # pragma: no cover
 KEEP_WORK = "LOFARGRID_KEEP_WORK"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """Where and how an attempt runs.
 
     ``folder`` is the attempt directory, ``work`` the work directory to be made, ``environment`` the one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .contract import JobSpec, OutputFile, Reason, StoredFile, Transfer
 from .failure import FULL, Failure
@@ -21,8 +21,7 @@ if TYPE_CHECKING:  # pragma: no cover
 PLAIN_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """One output on storage, and the copy that brought it there."""
 
     file: StoredFile

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import local
 from .contract import Reason
@@ -21,8 +21,7 @@ if TYPE_CHECKING:  # pragma: no cover
 CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Storage:
+class Storage(NamedTuple):
     """How files of one URL scheme are read and written. All raise OSError.
 
     ``open`` gives a stream of the whole file. ``store`` lets its second argument write the content, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .contract import Reason
 from .process import Process, Program, dismiss, guard
@@ -14,8 +14,7 @@ from .stop import Stop
 SAMPLE_S = 1.0
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How far a command may go.
 
     ``deadline`` is a time of `time.monotonic`. ``grace_s`` passes between SIGTERM and SIGKILL. ``keep``
@@ -30,8 +29,7 @@ class Bounds:
     guard_after_s: float = 1.0
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How a command ended. ``breach`` is why the runner ended it, None where it ended by itself."""
 
     exit_code: int | None

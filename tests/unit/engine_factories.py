@@ -238,7 +238,7 @@ class ScriptedBackend:
             Transfer(one.name, one.url, one.size_bytes or 0, 0.1, "0badcafe", verified=False) for one in spec.inputs
         )
         one = Report(spec.attempt, spec.job, "succeeded", "done", node={"host": "wn1"}, transfers=transfers)
-        return replace(one, software={"DP3": "6.3"}, started="t0", ended="t1", **changes)
+        return one._replace(software={"DP3": "6.3"}, started="t0", ended="t1", **changes)
 
     def _over(self, attempt: str) -> bool:
         return self._latest[attempt].phase in (Phase.ENDED, Phase.LOST)

@@ -64,7 +64,7 @@ def work_of(job: JobSpec) -> Path:
 
 def test_outputs_stand_under_the_attempts_name_and_the_work_folder_is_gone(local: Local) -> None:
     job = spec(local.folder, script="echo made > it")
-    job = JobSpec(**{**vars(job), "outputs": (OutputFile("it", "it", "job-1.txt"),)})
+    job = job._replace(outputs=(OutputFile("it", "it", "job-1.txt"),))
     local.backend.submit([job])
     told = Watcher(local.backend).until_over(job)[job.attempt]
     assert told.report

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Attempt:
         return report_from_json((self.folder / REPORT_FILE).read_text())
 
     def write(self, **changes: Any) -> Path:
-        self.spec = replace(self.spec, **changes)
+        self.spec = self.spec._replace(**changes)
         path = self.folder / "job.json"
         path.write_text(to_json(self.spec))
         return path
@@ -104,7 +104,7 @@ class Attempt:
 
     def input(self, content: bytes, **changes: Any) -> InputFile:
         entry = InputFile("one", "SB000", self.data("in put.tar", content), "in.MS", unpack=True)
-        return replace(entry, **changes)
+        return entry._replace(**changes)
 
 
 def shell(script: str) -> tuple[str, ...]:

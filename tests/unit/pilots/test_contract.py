@@ -1,8 +1,7 @@
-"""The wire contract: what is written is what is read, and records behave as dataclasses do."""
+"""The wire contract: what is written is what is read."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -52,6 +51,17 @@ jobs = st.builds(
     outputs=st.lists(st.builds(OutputFile, text, text, text), max_size=2).map(tuple),
     environment=st.dictionaries(text, text, max_size=2),
     path=st.lists(text, max_size=2).map(tuple),
+    contract=st.just(CONTRACT_VERSION),
+)
+reports = st.builds(
+    Report,
+    detail=text,
+    seconds=st.dictionaries(text, number),
+    node=st.just({"cpus": 2}),
+    measurements=st.just({"check": {"rows": 1, "channels": [1.0, 2.0]}}),
+    transfers=st.just((Transfer("n", "u", 1, 0.5, "00000001", True),)),
+    outputs=st.just((StoredFile("n", "f", "u", 1, "00000001"),)),
+    contract=st.just(CONTRACT_VERSION),
 )
 
 
@@ -60,12 +70,9 @@ def test_a_job_survives_the_wire(job: JobSpec) -> None:
     assert job_from_json(to_json(job)) == job
 
 
-@given(st.builds(Report, text, text, text, text, detail=text, seconds=st.dictionaries(text, number)))
+@given(reports)
 def test_a_report_survives_the_wire(report: Report) -> None:
-    transfer = Transfer("n", "u", 1, 0.5, "00000001", True)
-    stored = StoredFile("n", "f", "u", 1, "00000001")
-    full = dataclasses.replace(report, transfers=(transfer,), outputs=(stored,))
-    assert report_from_json(to_json(full)) == full
+    assert report_from_json(to_json(report)) == report
 
 
 @pytest.mark.parametrize(
@@ -88,17 +95,3 @@ def test_what_is_no_job_of_this_contract_is_a_value_error(change: Any) -> None:
 def test_a_report_that_lacks_a_field_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="not a report"):
         report_from_json(json.dumps({"contract": CONTRACT_VERSION}))
-
-
-def test_a_record_is_what_dataclasses_say_it_is() -> None:
-    limits = Limits(1, 2)
-    assert dataclasses.is_dataclass(limits)
-    assert [entry.name for entry in dataclasses.fields(Limits)] == ["walltime_s", "memory_mb", "scratch_mb"]
-    assert dataclasses.asdict(limits) == {"walltime_s": 1, "memory_mb": 2, "scratch_mb": 0}
-    assert dataclasses.replace(limits, scratch_mb=3) == Limits(1, 2, 3)
-    assert dataclasses.fields(Check)[2].default_factory is dict
-    assert Limits.__dataclass_params__.frozen  # type: ignore[attr-defined]
-
-
-def test_default_mappings_are_not_shared() -> None:
-    assert Check("a", ()).expect is not Check("a", ()).expect

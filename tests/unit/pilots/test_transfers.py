@@ -7,7 +7,6 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,7 +31,7 @@ def failing(number: int) -> Callable[..., Any]:
 
 
 def plain(attempt: Attempt, content: bytes = b"solutions", **changes: Any) -> InputFile:
-    return replace(InputFile("cal", "", attempt.data("a b é.h5", content), "in/cal.h5"), **changes)
+    return InputFile("cal", "", attempt.data("a b é.h5", content), "in/cal.h5")._replace(**changes)
 
 
 def test_a_plain_file_is_copied_and_the_payload_may_write_into_it(attempt: Attempt) -> None:
@@ -78,7 +77,7 @@ def test_a_bad_input_has_its_reason(attempt: Attempt, changes: Any, reason: Reas
 
 
 def test_an_input_that_may_not_be_read_is_unreadable(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    refusing = replace(STORAGES["file"], open=failing(errno.EACCES))
+    refusing = STORAGES["file"]._replace(open=failing(errno.EACCES))
     monkeypatch.setitem(STORAGES, "davs", refusing)
     report = attempt.run(inputs=(plain(attempt, url="davs://x/y"),))
     assert report.reason == Reason.INPUT_UNREADABLE
@@ -124,7 +123,7 @@ def test_an_output_is_stored_under_the_attempts_name_and_summed(attempt: Attempt
 
 
 def test_odd_letters_of_a_filename_are_escaped_in_the_url_only(attempt: Attempt) -> None:
-    report = attempt.run(files=FILES, outputs=(replace(OUT, filename="100% é.h5"),))
+    report = attempt.run(files=FILES, outputs=(OUT._replace(filename="100% é.h5"),))
     assert attempt.stored == ["100% é.h5.t1-7"]
     assert report.outputs[0].url.endswith("/100%25%20%C3%A9.h5.t1-7")
 
@@ -144,7 +143,7 @@ def test_a_destination_may_be_a_plain_path(attempt: Attempt) -> None:
     ],
 )
 def test_an_output_that_is_not_there_is_missing(attempt: Attempt, script: str, pack: bool, says: str) -> None:
-    report = attempt.run(commands=(shell(script),), outputs=(replace(OUT, pack=pack),))
+    report = attempt.run(commands=(shell(script),), outputs=(OUT._replace(pack=pack),))
     assert (report.reason, report.stage) == (Reason.OUTPUT_MISSING, "stage-out")
     assert says in report.detail
 
@@ -272,7 +271,7 @@ def test_sources_and_sinks_hear_the_wish_to_stop(attempt: Attempt, monkeypatch: 
         os.kill(os.getpid(), 15)
         yield io.BytesIO(b"x")
 
-    monkeypatch.setitem(STORAGES, "slow", replace(STORAGES["file"], open=signalling))
+    monkeypatch.setitem(STORAGES, "slow", STORAGES["file"]._replace(open=signalling))
     report = attempt.run(inputs=(plain(attempt, url="slow://x"),))
     assert (report.reason, report.stage) == (Reason.STOPPED, "stage-in")
 

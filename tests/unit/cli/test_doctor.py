@@ -1,0 +1,61 @@
+"""doctor: what is missing is named with the command that brings it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.seat import Seat
+
+
+def told(seat: Seat, what: str, code: int | None = None) -> tuple[bool, str, str]:
+    findings = {one["what"].split()[0]: one for one in seat("doctor", "--json", code=code).json}
+    one = findings[what]
+    return one["good"], one["found"], one["remedy"]
+
+
+def test_what_was_looked_at_is_told_line_by_line(seat: Seat) -> None:
+    lines = seat("doctor", code=None).out.splitlines()
+    assert {line[:8] for line in lines} <= {"ok      ", "MISSING ", "        "}
+    assert any(line.startswith("ok      python: 3.") for line in lines)
+    assert "ok      slots: 2 jobs at a time (LOFARGRID_SLOTS)" in lines
+    assert f"ok      tracker: {seat.data}/tracker.db" in lines
+
+
+def test_a_program_that_is_not_there_is_told_with_the_command_that_brings_it(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    said = seat("doctor", code=1).out
+    assert "MISSING wsclean (imaging): not on PATH\n        sudo apt-get install wsclean (Debian, Ubuntu)" in said
+
+
+def test_a_module_that_cannot_be_imported_is_told(seat: Seat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lofarantpos.py").write_text("raise ImportError('libstrange.so.6: cannot open')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said = seat("doctor", code=1).out
+    assert "MISSING python module lofarantpos (demo-data): ImportError: libstrange.so.6: cannot open" in said
+    assert "        make setup, or: pip install 'lofargrid[science]'" in said
+
+
+def test_a_tracker_that_cannot_be_used_is_told_and_the_rest_is_looked_at_all_the_same(seat: Seat) -> None:
+    seat.data.write_text("a file in the way")
+    good, found, remedy = told(seat, "tracker", code=1)
+    assert not good
+    assert found.startswith(f"{seat.data}/tracker.db: the tracker cannot be used")
+    assert "--tracker" in remedy
+
+
+def test_the_disk_is_that_of_the_scratch_folder_even_before_that_is_made(seat: Seat, tmp_path: Path) -> None:
+    seat.environment["LOFARGRID_SCRATCH"] = str(tmp_path / "not" / "yet")
+    good, found, _ = told(seat, "disk")
+    assert good
+    assert found.endswith(f"free in {tmp_path}")
+
+
+def test_a_full_disk_is_told(seat: Seat) -> None:
+    seat.environment["LOFARGRID_SCRATCH"] = "/proc/self"  # of no size at all
+    good, found, remedy = told(seat, "disk", code=1)
+    assert (good, found) == (False, "0 B free in /proc/self")
+    assert "LOFARGRID_SCRATCH" in remedy
