@@ -33,6 +33,7 @@ demo: setup ## make a small observation pair, reprocess it, show the image and t
 	@test -e '$(demo)/data/production.yaml' || ./submit.py demo-data '$(demo)/data'
 	@export LOFARGRID_DATA="$$PWD/$(demo)/tracker" && ./submit.py run '$(demo)/data/production.yaml'
 	@./submit.py demo-result '$(demo)/data'
+	@echo "To look around: export LOFARGRID_DATA='$$PWD/$(demo)/tracker'; ./submit.py status demo"
 
 test: .venv/dev wsclean ## all tests, with the real tools; coverage must reach 95 %
 	@rm -f .coverage*

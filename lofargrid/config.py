@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from lofargrid.documents import Document, read_document, shown
+from lofargrid.errors import Fault, InputError
 from lofargrid.names import is_url, printable, safe_name
 
 GapsPolicy = Literal["flag", "skip", "fail"]
@@ -99,6 +100,11 @@ class Settings:
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
     LOFARGRID_CONTACT, LOFARGRID_PIPELINES.
+
+    Raises
+    ------
+    InputError
+        LOFARGRID_SLOTS is not a number.
     """
     home = Path(environment.get("HOME") or "/")
     share = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
@@ -115,4 +121,9 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _positive(text: str | None) -> int:
-    return int(text) if text and re.fullmatch("[0-9]+", text) else 0
+    """A whole number from 1; 0 where none is given."""
+    if not text:
+        return 0
+    if not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise InputError(Fault(f"{text!r} is not a number of slots", "Give a whole number from 1", "LOFARGRID_SLOTS"))
+    return int(text)

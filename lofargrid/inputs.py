@@ -98,6 +98,8 @@ def _subband(role: str, line: Line, folders: Sequence[Path]) -> Subband:
     entry, columns = _split(line.text)
     if not printable(entry):
         raise ValueError(f"{shown(entry)} holds a control character, which no name has")
+    if any(f" {column}=" in entry for column in COLUMNS):
+        raise ValueError(f"{shown(entry)} has a column after a space; a tab stands before each column")
     name = parse_product(file_name(entry) if is_url(entry) else Path(entry).name)
     sap = columns.get("sap", name.sap)
     subband = Subband(

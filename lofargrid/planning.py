@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lofargrid.model import PlannedJob
+from lofargrid.names import sap_key
 from lofargrid.recipes import Recipe
 from lofargrid.splitting import SplitStep, beams
 
@@ -72,12 +73,12 @@ def summarise(recipe: Recipe, jobs: Sequence[PlannedJob], sizes: Mapping[str, in
 
 def _step(recipe: Recipe, one: SplitStep, made: Sequence[PlannedJob]) -> StepPlan:
     resources = one.step.resources
-    count = len(made) or _groups_at_least(recipe, one)
+    count, about = _count(recipe, one, made)
     return StepPlan(
         step=one.name,
         split=f"group of {one.size}" if one.step.grouped else str(one.step.split),
         jobs=count,
-        about=not made,
+        about=about,
         cores=resources.cores,
         memory_mb=resources.memory_mb,
         core_hours_at_most=round(count * resources.cores * resources.walltime_min / 60, 1),
@@ -85,7 +86,17 @@ def _step(recipe: Recipe, one: SplitStep, made: Sequence[PlannedJob]) -> StepPla
     )
 
 
-def _groups_at_least(recipe: Recipe, one: SplitStep) -> int:
-    """Frequencies are not known yet: as if each SAP were one piece of spectrum."""
-    members = (subband for subband in recipe.subbands if subband.role == one.step.over)
-    return sum(-(-len(group) // one.size) for group in beams(members).values())
+def _count(recipe: Recipe, one: SplitStep, made: Sequence[PlannedJob]) -> tuple[int, bool]:
+    """How many jobs, and whether that is an estimate: in some SAP frequencies are not known yet.
+
+    There it is as if the SAP were one piece of spectrum.
+    """
+    if not one.step.grouped:
+        return len(made), False
+    count, about = 0, False
+    over = [subband for subband in recipe.subbands if subband.role == one.step.over]
+    for (_, observation, sap), members in beams(over).items():
+        here = sum(job.key.startswith(f"{sap_key(observation, sap)}-") for job in made)
+        count += here or -(-len(members) // one.size)
+        about = about or not here
+    return count, about

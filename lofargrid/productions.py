@@ -93,10 +93,10 @@ def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> En
 
 def _refusal(standing: str, recipe: Recipe) -> InputError:
     lines = recipes.differences(standing, recipe)
-    remedy = "`run --replan` redoes what depends on it; or choose another production name"
-    what = f"the production {recipe.production} stands already with another recipe:\n    " + "\n    ".join(lines[:20])
-    more = f"\n    and {len(lines) - 20} more" if len(lines) > 20 else ""
-    return InputError(Fault(f"{what}{more}\n", remedy))
+    shown = lines[:20] + ([f"and {len(lines) - 20} more"] if len(lines) > 20 else [])
+    what = f"the production {recipe.production} stands already with another recipe"
+    remedy = "`run --replan` redoes what depends on the difference; another production name makes all anew"
+    return InputError(Fault("\n    ".join([f"{what}. {remedy}:", *shown])))
 
 
 def plan(

@@ -76,7 +76,10 @@ _EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "a program the step needs is not installed",
         "run `doctor`: it names the command that brings it; then `retry`",
     ),
-    Reason.PAYLOAD_FAILED: ("the payload ended with an error", "read `logs`; mend the cause, then `retry`"),
+    Reason.PAYLOAD_FAILED: (
+        "the payload ended with an error",
+        "read `logs`; mend the cause, then `retry`, or `run --replan` if a file of the production changed",
+    ),
     Reason.PAYLOAD_KILLED: (
         "something else killed the payload",
         "`retry`; if it comes back, look at the node",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lofargrid.config import Policy, read_production, settings
+from lofargrid.errors import InputError
 from tests.unit.factories import faults_of
 
 GOOD = """\
@@ -114,9 +115,14 @@ def test_the_tracker_stands_in_the_xdg_folder(environment: dict[str, str], data:
     assert found.owner
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "many", "²", "1.5"])
-def test_slots_that_are_no_count_give_those_of_the_machine(text: str) -> None:
-    assert settings({"LOFARGRID_SLOTS": text}).slots == settings({}).slots >= 1
+@pytest.mark.parametrize("text", ["0", "-1", "many", "²", "1.5"])
+def test_slots_that_are_no_count_are_refused_by_name(text: str) -> None:
+    with pytest.raises(InputError, match=r"LOFARGRID_SLOTS.*whole number"):
+        settings({"LOFARGRID_SLOTS": text})
+
+
+def test_no_slots_asked_for_are_those_of_the_machine() -> None:
+    assert settings({"LOFARGRID_SLOTS": ""}).slots == settings({}).slots >= 1
 
 
 def test_the_owner_is_the_contact_if_no_other_is_named() -> None:

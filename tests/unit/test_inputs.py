@@ -125,6 +125,12 @@ def test_columns_tell_what_the_name_does_not() -> None:
     assert (one.sap, one.key) == (3, "L123456-SAP003-SB000")
 
 
+def test_a_column_after_a_space_is_told_that_tabs_are_meant() -> None:
+    ((line, what),) = told(TWO, f"{ONE} sap=1")
+    assert line == 2
+    assert "a tab stands before each column" in what
+
+
 @pytest.mark.parametrize(
     ("column", "what"),
     [

@@ -65,7 +65,7 @@ def test_a_changed_recipe_is_refused_with_the_difference_and_the_remedy(done: Wo
     with pytest.raises(InputError) as refusal:
         done.enter(recipe([100, 101], parameters={"iterations": 99}))
     text = str(refusal.value)
-    assert "the production field stands already with another recipe:" in text
+    assert "the production field stands already with another recipe" in text
     assert "parameters.iterations: 10 -> 99" in text
     assert "`run --replan`" in text
     assert done.production.generation == 1
