@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from lofargrid.documents import Document, MisfitError, shown
+from lofargrid.names import printable
 
 ParameterType = Literal["int", "float", "bool", "str", "file", "files", "command"]
 Scalar = bool | int | float | str
@@ -62,6 +63,8 @@ def value_problem(declared: Parameter, value: Any) -> str:
         return f"{shown(value)} is not {_MEANT[declared.type]}"
     if isinstance(value, list) and not all(isinstance(word, str) for word in value):
         return f"{shown(value)} is not a list of texts"
+    if declared.type in ("str", "file", "files") and not all(map(printable, [value] if isinstance(value, str) else value)):
+        return f"{shown(value)} holds a control character"
     if declared.choices is not None and value not in declared.choices:
         return f"{shown(value)} is not one of {', '.join(map(str, declared.choices))}"
     if declared.required and value in ("", []) and declared.type in ("file", "files"):

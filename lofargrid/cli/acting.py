@@ -7,7 +7,7 @@ import typer
 from lofargrid import productions
 from lofargrid.cli.choosing import choose_jobs, choose_production
 from lofargrid.cli.session import Session, stamp
-from lofargrid.cli.text import note
+from lofargrid.cli.text import count, note
 from lofargrid.errors import Fault, InputError
 from lofargrid.states import FINAL, JobState, Reason
 
@@ -40,7 +40,7 @@ def retry(
     made = productions.redo_stale(tracker, production, stamp()).made if stale else ()
     for name in (*retried, *made):
         print(name)
-    note(f"{len(retried)} jobs wait again, {len(made)} are made anew; `run` moves them")
+    note(f"{count(len(retried), 'job')} to be tried again, {len(made)} to be made anew; `run` moves them")
 
 
 def _reason(text: str) -> Reason | None:
@@ -80,4 +80,4 @@ def cancel(context: typer.Context, what: ProductionOrJob) -> None:
     live = [job.attempt for job in unfinished if job.attempt and job.state in (JobState.SUBMITTED, JobState.RUNNING)]
     if live:
         session.backend().cancel(live)
-    note(f"{len(unfinished)} jobs cancelled, {len(live)} of them were with the backend")
+    note(f"{count(len(unfinished), 'job')} cancelled, {len(live)} of them with the backend")

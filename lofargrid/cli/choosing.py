@@ -24,19 +24,31 @@ def choose_production(tracker: Tracker, name: str) -> ProductionRecord:
 
 
 def choose_job(tracker: Tracker, text: str) -> list[Job]:
-    """The jobs that a text names: a job, an attempt, a batch id, or a production's failed jobs.
+    """The jobs that a text names: a job, PRODUCTION/JOB, an attempt, a batch id, or a production's failed jobs.
 
     Raises
     ------
     InputError
-        It names nothing.
+        It names nothing, or a job of several productions.
     """
+    name, slash, job_name = text.partition("/")
+    if slash:
+        job = tracker.job(choose_production(tracker, name).id, job_name)
+        if job is None:
+            raise InputError(Fault(f"{name} has no job {job_name!r}", _nearest(tracker, job_name)))
+        return [job]
     jobs = tracker.find_jobs(text)
-    if jobs:
-        return jobs
-    production = tracker.production(text)
+    productions = sorted({job.production for job in jobs})
+    if len(productions) > 1:
+        what = f"{text!r} is a job of several productions: {', '.join(productions)}"
+        raise InputError(Fault(what, f"Say which, such as {productions[0]}/{text}"))
+    return jobs or _failed_jobs(tracker, text)
+
+
+def _failed_jobs(tracker: Tracker, name: str) -> list[Job]:
+    production = tracker.production(name)
     if production is None:
-        raise InputError(Fault(f"there is no job, attempt or production {text!r}", _nearest(tracker, text)))
+        raise InputError(Fault(f"there is no job, attempt or production {name!r}", _nearest(tracker, name)))
     failed = tracker.jobs(production.id, [JobState.FAILED, JobState.CANCELLED])
     return failed or tracker.jobs(production.id)[-1:]
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from lofargrid.cli.text import note
+from lofargrid.cli.text import count, note
 from lofargrid.diagnosis import Diagnosis, diagnose
 from lofargrid.model import Job
 from lofargrid.names import path_of
@@ -35,7 +35,7 @@ def tell_outcome(tracker: Tracker, production: ProductionRecord) -> int:
         note(line)
     good = is_complete(tracker, production, jobs)
     word = "done" if good else "not complete"
-    note(f"{production.name}: {word}, {len(products)} products, {len(failed)} jobs failed")
+    note(f"{production.name}: {word}, {count(len(products), 'product')}, {count(len(failed), 'job')} failed")
     unequipped = any(job.reason is Reason.SOFTWARE_MISSING for job in failed)
     return 0 if good else 2 if unequipped else 1
 
@@ -48,7 +48,7 @@ def causes(failures: Sequence[Diagnosis], most: int | None = None) -> Iterator[s
         first.setdefault(one.root, one)  # a root that was cancelled need not be among the failures
     for root, one in list(first.items())[:most]:
         others = needy[root] - (one.job != root)
-        yield f"{one.job}: {one.cause}" + (f" ({others} other jobs need it)" if others else "")
+        yield f"{one.job}: {one.cause}" + (f" ({count(others, 'other job')} needed it)" if others else "")
         yield f"  {one.remedy}"
     if most is not None and len(first) > most:
         yield f"and {len(first) - most} more causes; `why` tells all"
@@ -58,4 +58,5 @@ def is_complete(tracker: Tracker, production: ProductionRecord, jobs: list[Job])
     """Whether all jobs of the steps that no other step needs succeeded; the policy lived with what else failed."""
     steps = recipe_of(tracker, production).steps
     ends = set(steps) - {need for step in steps.values() for need in step.needs}
-    return bool(jobs) and all(job.state is JobState.SUCCEEDED for job in jobs if job.step in ends)
+    made = {job.step for job in jobs}
+    return ends <= made and all(job.state is JobState.SUCCEEDED for job in jobs if job.step in ends)

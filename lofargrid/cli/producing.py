@@ -16,8 +16,8 @@ from lofargrid import productions, recipes
 from lofargrid.assets import pipeline_folder
 from lofargrid.cli import progress
 from lofargrid.cli.doctor import missing_programs
-from lofargrid.cli.session import Session, stamp
-from lofargrid.cli.text import bytes_text, note, table
+from lofargrid.cli.session import Session, refuse_remote_inputs, stamp
+from lofargrid.cli.text import bytes_text, count, note, table
 from lofargrid.documents import read_value, shown
 from lofargrid.errors import Fault, InputError, TrackerError
 from lofargrid.model import PlannedJob
@@ -127,7 +127,9 @@ def _scalar(text: str) -> str:
 def _example(name: str, kind: str) -> str:
     if name.endswith("_skymodel"):
         return f"{name.removesuffix('_skymodel')}.skymodel"
-    return {"command": "[DP3, steps.parset, 'msin={input}', 'msout={output}']", "files": "[]"}.get(kind, "...")
+    return {"command": "[DP3, '{files}/steps.parset', 'msin={input}', 'msout={output}']", "files": "[]"}.get(
+        kind, "..."
+    )
 
 
 def plan(
@@ -226,6 +228,7 @@ def _enter(session: Session, file: Path, replan: bool) -> tuple[str, productions
     tracker = session.tracker()
     standing = tracker.production(recipe.production)
     if standing is None or replan:
+        refuse_remote_inputs(recipe)
         recipe = _inspected(session, recipe, file)
     try:
         entered = productions.enter(tracker, recipe, stamp(), again=replan)
@@ -234,7 +237,7 @@ def _enter(session: Session, file: Path, replan: bool) -> tuple[str, productions
     if entered.live:
         session.backend().cancel(entered.live)
     if entered.made or entered.retried:
-        note(f"{recipe.production}: {len(entered.made)} jobs entered, {len(entered.kept)} kept, "
+        note(f"{recipe.production}: {count(len(entered.made), 'job')} entered, {len(entered.kept)} kept, "
              f"{len(entered.retried)} tried again")  # fmt: skip
     return recipe.production, entered
 

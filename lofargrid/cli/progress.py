@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lofargrid.cli.outcome import tell_outcome
 from lofargrid.cli.session import Session
-from lofargrid.cli.text import note, seconds_text
+from lofargrid.cli.text import count, note, seconds_text
 from lofargrid.engine import Engine
 from lofargrid.productions import recipe_of
 from lofargrid.states import FINAL, JobState
@@ -94,9 +94,8 @@ def see_through(session: Session, name: str) -> int:
         try:
             troubles = _loop(session, tracker, production, show)
         except KeyboardInterrupt:
-            running = tracker.in_flight("local")
-            if running:
-                note(f"\n{running} jobs that were started keep running; `cancel {name}` ends them")
+            if started := tracker.in_flight("local"):
+                note(f"\n{count(started, 'job')} handed over; what runs goes on, `cancel {name}` ends it")
             return 130
     for trouble in troubles:
         note(trouble)
@@ -108,10 +107,12 @@ def _loop(
 ) -> tuple[str, ...]:
     """Tick, or follow the process that does."""
     told = False
-    while not _ended(tracker, production):
+    while not _ended(tracker, production) or tracker.on_scratch(production.id):
         with hold_tick(session.tracker_path) as held:
             if held:
                 return _tick_through(session, tracker, production, show)
+        if _ended(tracker, production):
+            break
         if not told:
             note("another process moves this tracker's jobs; following")
             told = True

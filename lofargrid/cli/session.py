@@ -128,6 +128,24 @@ def _told_of(path: Path) -> Iterator[None]:
         raise InputError(*located(path, faults)) from None
 
 
+def refuse_remote_inputs(recipe: Recipe) -> None:
+    """Refuse inputs that only a grid storage could bring, before anything is entered.
+
+    Raises
+    ------
+    InputError
+        The first such line of each list, and how many there are.
+    """
+    faults = []
+    for role in recipe.pipeline.roles:
+        remote = [one for one in recipe.subbands if one.role == role and not one.url.startswith("file://")]
+        if remote:
+            what = f"{remote[0].url} lies on a grid storage, which is not in this version ({len(remote)} such lines)"
+            faults.append(Fault(what, "Copy the files here and list their paths", remote[0].source, remote[0].line))
+    if faults:
+        raise InputError(*faults)
+
+
 def _refuse_remote(document: ProductionDocument) -> None:
     faults = []
     if document.backend != "local":

@@ -12,6 +12,11 @@ def note(line: str) -> None:
     print(line, file=sys.stderr)
 
 
+def count(number: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def bytes_text(size: object) -> str:
     """``1.8 MB``."""
     value = float(str(size))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, Fault, TrackerError
 from lofargrid.states import JobState, Reason
 
 
@@ -54,20 +54,34 @@ class Store:
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """All rows of a query of this package."""
-        return self._connection.execute(sql, values).fetchall()
+        with self._sound():
+            return self._connection.execute(sql, values).fetchall()
 
     def value(self, sql: str, *values: Any) -> Any:
         """The first column of the first row, or None."""
-        row = self._connection.execute(sql, values).fetchone()
-        return row[0] if row else None
+        with self._sound():
+            row = self._connection.execute(sql, values).fetchone()
+            return row[0] if row else None
 
     def write(self, sql: str, *values: Any) -> int:
         """Run a statement of this package; tell how many rows it changed."""
-        return self._connection.execute(sql, values).rowcount
+        with self._sound():
+            return self._connection.execute(sql, values).rowcount
 
     def write_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement of this package for each row."""
-        self._connection.executemany(sql, rows)
+        with self._sound():
+            self._connection.executemany(sql, rows)
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+            remedy = f"Save what can be: sqlite3 {self.path} .recover | sqlite3 new.db; then --tracker new.db"
+            raise TrackerError(Fault(f"the tracker is damaged: {error}", remedy, str(self.path))) from None
 
     def event(
         self, now: str, production_id: int, job_id: int | None = None, attempt: str | None = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from casacore.tables import table
+
 from tests.production.conftest import Desk
 
 POLICY = {"minimum_subbands": 0.5, "gaps": "flag"}

@@ -4,6 +4,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from tests.production.conftest import Desk
 
 AVERAGE = "DP3 msin={input} msout={output} steps=[avg] avg.type=averager avg.timestep=2 checkparset=1"

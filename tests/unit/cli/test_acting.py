@@ -23,7 +23,7 @@ def test_retry_brings_back_what_failed_and_what_needed_it(seat: Seat) -> None:
     stop.unlink()
     said = seat("retry", "field")
     assert len(said.out.splitlines()) == 7
-    assert said.err == "7 jobs wait again, 0 are made anew; `run` moves them\n"
+    assert said.err == "7 jobs to be tried again, 0 to be made anew; `run` moves them\n"
     assert "field: done" in seat("run", "production.yaml").err
 
 
@@ -55,14 +55,14 @@ def test_retry_makes_stale_merges_again(seat: Seat) -> None:
     seat("retry", "field")
     seat("run", "production.yaml")
     said = seat("retry", "field")
-    assert said.err.startswith("0 jobs wait again, ")
+    assert said.err.startswith("0 jobs to be tried again, ")
     assert "L654321-SAP000-G0344-band" in said.out.splitlines()
     assert "lacking" not in seat("run", "production.yaml").err
 
 
 def test_retry_of_what_went_well_does_nothing(finished: Seat) -> None:
     said = finished("retry", "field")
-    assert (said.out, said.err) == ("", "0 jobs wait again, 0 are made anew; `run` moves them\n")
+    assert (said.out, said.err) == ("", "0 jobs to be tried again, 0 to be made anew; `run` moves them\n")
 
 
 def test_a_paused_production_starts_nothing_until_it_is_resumed(seat: Seat) -> None:
@@ -77,7 +77,7 @@ def test_a_paused_production_starts_nothing_until_it_is_resumed(seat: Seat) -> N
 
 def test_cancel_ends_what_waits_and_retry_brings_it_back(seat: Seat) -> None:
     seat("submit", seat.write())
-    assert seat("cancel", "field").err == "7 jobs cancelled, 0 of them were with the backend\n"
+    assert seat("cancel", "field").err == "7 jobs cancelled, 0 of them with the backend\n"
     assert states(seat) == {"one": {"cancelled": 4}, "band": {"cancelled": 2}, "all": {"cancelled": 1}}
     assert "not complete" in seat("run", "production.yaml", code=1).err
     seat("retry", "field")
@@ -85,7 +85,7 @@ def test_cancel_ends_what_waits_and_retry_brings_it_back(seat: Seat) -> None:
 
 
 def test_cancel_of_what_is_done_changes_nothing(finished: Seat) -> None:
-    assert finished("cancel", "field").err == "0 jobs cancelled, 0 of them were with the backend\n"
+    assert finished("cancel", "field").err == "0 jobs cancelled, 0 of them with the backend\n"
     assert finished("status", "field").out.startswith("field: done")
 
 
@@ -109,7 +109,7 @@ def test_what_runs_is_stopped_while_another_process_moves_it(seat: Seat, tmp_pat
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
     with gate.open("w"):  # opens when the payload reads
         said = seat("cancel", what)
-        assert "1 of them were with the backend" in said.err
+        assert "1 of them with the backend" in said.err
         _, err = going.communicate(timeout=60)
     assert going.returncode == 1
     assert "field: not complete" in err

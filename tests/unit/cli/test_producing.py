@@ -198,7 +198,7 @@ def test_a_changed_file_is_refused_with_the_difference_and_replan_redoes_what_it
     seat.write(**kept, parameters={"size": 4})
     refused = seat("run", "production.yaml", code=2)
     assert "parameters.size: 2 -> 4" in refused.err
-    assert "`run --replan` redoes what depends on it" in refused.err
+    assert "`run --replan` redoes what depends on the difference" in refused.err
     before = _attempts(seat)
     assert "2 jobs entered, 4 kept" in seat("run", "--replan", "production.yaml").err
     assert _attempts(seat) == before + 2
@@ -258,8 +258,8 @@ def test_what_failed_is_told_once_with_its_remedy_and_how_many_need_it(seat: Sea
     said = seat("run", seat.write(parameters={"stop": str(stop)}), code=1)
     lines = said.err.splitlines()
     assert lines[-3].startswith("L654321-SAP000-SB000-one: payload-failed: the payload ended with an error: test ! -e ")
-    assert lines[-3].endswith("(2 other jobs need it)")
-    assert lines[-2] == "  read `logs`; mend the cause, then `retry`"
+    assert lines[-3].endswith("(2 other jobs needed it)")
+    assert lines[-2].startswith("  read `logs`; mend the cause, then `retry`")
     assert lines[-1] == "field: not complete, 0 products, 3 jobs failed"
 
 
@@ -273,7 +273,7 @@ def test_more_causes_than_fit_are_counted(seat: Seat) -> None:
 def test_a_product_that_lacks_a_subband_is_a_product_and_says_so(lacking: Seat) -> None:
     said = lacking("run", "production.yaml")
     assert "lacking: L654321-SAP000-SB001\n" in said.err
-    assert said.err.splitlines()[-1] == "field: done, 3 products, 1 jobs failed"
+    assert said.err.splitlines()[-1] == "field: done, 3 products, 1 job failed"
 
 
 def test_a_program_that_is_not_there_gives_exit_code_2_and_all_else_is_made(seat: Seat) -> None:

@@ -179,7 +179,7 @@ def test_a_signal_stops_calmly_and_the_same_command_goes_on(seat: Seat, number: 
     before = signal.getsignal(signal.SIGTERM)
     said = seat("run", "production.yaml", code=130, stderr=Listener("one 0/1", when_read(gate, kill)))
     assert signal.getsignal(signal.SIGTERM) is before
-    assert "1 jobs that were started keep running; `cancel field` ends them\n" in said.err
+    assert "1 job handed over; what runs goes on, `cancel field` ends it\n" in said.err
     assert said.err.endswith("interrupted; nothing is lost, the same command goes on\n")
     assert "field: done" in seat("run", "production.yaml").err
 

@@ -42,7 +42,7 @@ def test_a_failed_production_is_exit_code_1_and_tells_each_cause_once(failed: Se
     said = failed("status", "field", code=1)
     assert said.out.startswith("field: not complete, ")
     assert said.out.count("payload-failed") == 4
-    assert "(2 other jobs need it)" in said.out
+    assert "(2 other jobs needed it)" in said.out
     assert "not complete" in failed("status", code=1).out
 
 
@@ -84,7 +84,7 @@ def test_the_standing_as_json_has_the_word_and_the_counts(failed: Seat) -> None:
 def test_the_true_cause_stands_on_the_first_line_and_what_to_do_on_the_second(failed: Seat) -> None:
     first, second = failed("why", "L654321-SAP000-SB000-one").out.splitlines()
     assert first.startswith("L654321-SAP000-SB000-one failed: payload-failed: the payload ended with an error")
-    assert second == "  read `logs`; mend the cause, then `retry`"
+    assert second.startswith("  read `logs`; mend the cause, then `retry`")
 
 
 def test_a_job_that_only_needed_it_names_the_job_at_fault(failed: Seat) -> None:
@@ -96,7 +96,7 @@ def test_a_job_that_only_needed_it_names_the_job_at_fault(failed: Seat) -> None:
 def test_a_production_tells_each_cause_once(failed: Seat) -> None:
     lines = failed("why", "field").out.splitlines()
     assert len(lines) == 8
-    assert sum("other jobs need it" in line for line in lines) == 2
+    assert sum("needed it" in line for line in lines) == 2
 
 
 def test_what_succeeded_says_so_once(finished: Seat) -> None:
