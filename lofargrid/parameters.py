@@ -63,7 +63,7 @@ def value_problem(declared: Parameter, value: Any) -> str:
         return f"{shown(value)} is not {_MEANT[declared.type]}"
     if isinstance(value, list) and not all(isinstance(word, str) for word in value):
         return f"{shown(value)} is not a list of texts"
-    if declared.type in ("str", "file", "files") and not all(map(printable, [value] if isinstance(value, str) else value)):
+    if isinstance(value, str | list) and declared.type != "command" and not printable("".join(value)):
         return f"{shown(value)} holds a control character"
     if declared.choices is not None and value not in declared.choices:
         return f"{shown(value)} is not one of {', '.join(map(str, declared.choices))}"

@@ -72,9 +72,10 @@ def cancel(context: typer.Context, what: ProductionOrJob) -> None:
     """End a production or a job. Nothing more of it starts, what runs is stopped. `retry` brings it back."""
     session: Session = context.obj
     tracker = session.tracker()
-    _, jobs = choose_jobs(tracker, what)
-    unfinished = [job for job in jobs if job.state not in FINAL]
     with tracker.transaction():
+        # Looked at inside: a job that another process moves in between would not be cancelled.
+        _, jobs = choose_jobs(tracker, what)
+        unfinished = [job for job in jobs if job.state not in FINAL]
         for job in unfinished:
             tracker.move(job, JobState.CANCELLED, stamp(), Reason.CANCELLED, "by the operator")
     live = [job.attempt for job in unfinished if job.attempt and job.state in (JobState.SUBMITTED, JobState.RUNNING)]

@@ -70,7 +70,9 @@ def test_a_key_whose_lines_are_all_commented_out_sets_nothing(file: Path) -> Non
     assert (read.parameters, read.policy) == ({}, Policy())
 
 
-@pytest.mark.parametrize("output", ["out", "/data/out", "../x", "file://localhost/x", "davs://h/x", "root://h//x", "gsiftp://h/x"])
+@pytest.mark.parametrize(
+    "output", ["out", "/data/out", "../x", "file://localhost/x", "davs://h/x", "root://h//x", "gsiftp://h/x"]
+)
 def test_output_may_be_a_path_or_a_url_that_can_be_written(file: Path, output: str) -> None:
     file.write_text(GOOD.replace("file:///data/out", output))
     assert read_production(file).output == output

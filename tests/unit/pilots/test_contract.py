@@ -57,6 +57,8 @@ reports = st.builds(
     Report,
     detail=text,
     seconds=st.dictionaries(text, number),
+    peak_memory_mb=number,
+    cpu_s=number,
     node=st.just({"cpus": 2}),
     measurements=st.just({"check": {"rows": 1, "channels": [1.0, 2.0]}}),
     transfers=st.just((Transfer("n", "u", 1, 0.5, "00000001", True),)),

@@ -26,7 +26,6 @@ SUBBAND_HZ = 200e6 / 1024
 SKYMODEL = "FORMAT = Name, Type, Ra, Dec, I\ncentre, POINT, 08:13:03.874, +33.03.34.79, 10.0\n"
 
 
-
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> dict[str, str]:
     """Environment of the tools: DP3 looks the telescope up in casacore's measures data."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, TrackerError
 from lofargrid.tracker import Tracker, open_tracker
 
 
@@ -78,3 +78,20 @@ def test_it_tells_whether_another_process_changed_the_file(path: Path) -> None:
     other.add_production("theirs", "hash", "{}", "now")
     assert tracker.changed_outside()
     assert not tracker.changed_outside()
+
+
+def test_a_damaged_file_is_told_with_the_way_to_save_what_can_be(path: Path) -> None:
+    tracker = open_tracker(path)
+    with tracker.transaction():
+        for number in range(100):
+            tracker.add_production(f"field{number}", "hash", "{}" * 1000, "now")
+    tracker.close()
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 2, len(content)):
+        content[place] = 0x5A
+    path.write_bytes(content)
+    tracker, _ = opened(path)
+    with pytest.raises(TrackerError, match=f"{path}: the tracker is damaged: .*malformed. Save what can be: sqlite3 "):
+        tracker.productions()
+    with pytest.raises(TrackerError, match="damaged"), tracker.transaction():
+        tracker.write("UPDATE productions SET recipe = 'other'")
