@@ -19,7 +19,7 @@ from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, refuse_remote_inputs, stamp
 from lofargrid.cli.text import bytes_text, count, note, table
 from lofargrid.documents import read_value, shown
-from lofargrid.errors import Fault, InputError, TrackerError
+from lofargrid.errors import Fault, InputError
 from lofargrid.model import PlannedJob
 from lofargrid.names import path_of, safe_name
 from lofargrid.pipelines import Pipeline, read_pipeline
@@ -178,14 +178,17 @@ def _sizes(session: Session, recipe: Recipe) -> dict[str, int]:
     return sizes
 
 
+_NEW = "new"
+
+
 def _standing(session: Session, recipe: Recipe) -> str:
     """How the tracker stands to this production; no tracker is made to find out."""
     if not session.tracker_path.exists():
-        return "new"
+        return _NEW
     tracker = session.tracker()
     standing = tracker.production(recipe.production)
     if standing is None:
-        return "new"
+        return _NEW
     if standing.recipe_hash == recipe.hash:
         return "entered already, unchanged"
     lines = recipes.differences(tracker.recipe(standing.id), recipe)
@@ -223,23 +226,18 @@ def submit(
     _enter(context.obj, production, replan)
 
 
-def _enter(session: Session, file: Path, replan: bool) -> tuple[str, productions.Entered]:
+def _enter(session: Session, file: Path, replan: bool) -> str:
     recipe = session.recipe(file)
-    tracker = session.tracker()
-    standing = tracker.production(recipe.production)
-    if standing is None or replan:
+    if replan or _standing(session, recipe) == _NEW:
         refuse_remote_inputs(recipe)
         recipe = _inspected(session, recipe, file)
-    try:
-        entered = productions.enter(tracker, recipe, stamp(), again=replan)
-    except OSError as error:
-        raise TrackerError(Fault(str(error), "", str(session.tracker_path))) from None
+    entered = productions.enter(session.tracker(), recipe, stamp(), again=replan)
     if entered.live:
         session.backend().cancel(entered.live)
     if entered.made or entered.retried:
         note(f"{recipe.production}: {count(len(entered.made), 'job')} entered, {len(entered.kept)} kept, "
              f"{len(entered.retried)} tried again")  # fmt: skip
-    return recipe.production, entered
+    return recipe.production
 
 
 def run(
@@ -249,5 +247,4 @@ def run(
 ) -> int:
     """Enter a production and see it through. Ctrl-C loses nothing; the same command goes on."""
     session: Session = context.obj
-    name, _ = _enter(session, production, replan)
-    return progress.see_through(session, name)
+    return progress.see_through(session, _enter(session, production, replan))
