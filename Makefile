@@ -20,6 +20,7 @@ setup: .venv/science wsclean ## build the environment with the science tools
 	@$(pip) --editable '.[science]'
 	@# Scripts that wheels carry name their interpreter by a path that may hold a space; PATH finds it as well.
 	@sed -i '1s|^#!/.*/\.venv/bin/python.*|#!/usr/bin/env python3|' .venv/bin/*.py
+	@ln -sf DP3.py .venv/bin/DP3
 	@touch $@
 
 .venv/dev: .venv/science
@@ -38,7 +39,7 @@ demo: setup ## make a small observation pair, reprocess it, show the image and t
 test: .venv/dev wsclean ## all tests, with the real tools; coverage must reach 95 %
 	@rm -f .coverage*
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 -m 'not service'
-	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -m service
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -n 2 --dist loadfile -m service
 	@$(python) -m coverage report --fail-under=95 --skip-covered
 	@$(MAKE) --no-print-directory lint
 

@@ -22,13 +22,8 @@ def refused(desk: Desk, verb: str = "run", file: str = "production.yaml") -> lis
     """What is told of a production that is refused: a line each, exit code 2, and nothing is written."""
     before = sorted(desk.folder.parent.rglob("*"))
     said = desk(verb, file, code=2)
-    after = [
-        path for path in desk.folder.parent.rglob("*") if path != desk.tracker and desk.tracker not in path.parents
-    ]
-    assert sorted(after) == before
+    assert sorted(desk.folder.parent.rglob("*")) == before
     assert said.out == ""
-    if desk.tracker.is_dir():  # made to see whether the production stands already
-        assert "no productions yet" in desk("status").err
     return said.err.splitlines()
 
 
@@ -43,7 +38,7 @@ def untouched(short_observations: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"naem": "x"}, "naem: unknown key. Did you mean"),
+        ({"pipelin": "x"}, "pipelin: unknown key. Did you mean 'pipeline'?"),
         ({"production": 7}, "production: should be a text, found 7. Put it in quotes"),
         ({"production": "a; rm -rf ~"}, "production: 'a; rm -rf ~' may hold letters, digits, - and _ only, 64 at most"),
         ({"inputs": ["a"]}, "inputs: not a mapping of keys to values, found ['a']. Write a line `key: value` for each"),
@@ -208,11 +203,12 @@ def folder(path: Path) -> None:
 def test_a_file_that_no_job_could_use_is_told_with_its_line_before_anything_starts(
     short: Desk, spoil: Callable[[Path], None], told: str
 ) -> None:
-    spoil(short.tar(2))
+    tar = short.tar(2)
+    spoil(tar)
     (short.folder / "plain.surls").write_text("\n".join(short.plain_list()))
     short.flag_average(inputs={"target": "plain.surls"}, policy={"minimum_subbands": 1.0})
     first, last = refused(short)
-    assert first.startswith(f"{short.folder}/plain.surls:3: {short.tar(2)}: {told} (")
+    assert first.startswith(f"{short.folder}/plain.surls:3: {tar}: {told} (")
     assert last == (
         "production.yaml:1: policy: 7 of 8 subbands of target L900002 SAP000 can be used, minimum_subbands: 1 asks for"
         " more. Mend the files above, or ask for less in policy"
@@ -272,6 +268,7 @@ def test_a_tracker_of_a_newer_lofargrid_is_left_alone(short: Desk) -> None:
     database = short.tracker / "tracker.db"
     with sqlite3.connect(database) as tracker:
         tracker.execute("UPDATE _sqlite_migrations SET name = 'from_the_future'")
+        tracker.commit()
         tracker.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content = database.read_bytes()
     short.flag_average()
@@ -340,5 +337,5 @@ def test_names_that_a_shell_would_read_are_only_names(short: Desk) -> None:
     desk.flag_average(inputs={"target": "`touch pwned`.surls"}, output="out $(touch pwned) {y} %41")
     desk("run", "production.yaml")
     assert len(list((odd / "out $(touch pwned) {y} %41").glob("*.MS.tar"))) == 2
-    assert not [path for path in odd.parent.rglob("pwned")]
+    assert not list(odd.parent.rglob("pwned"))
     odd.rename(short.folder)

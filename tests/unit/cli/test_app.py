@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lofargrid import __version__
+from lofargrid.cli.app import main
 from tests.unit.cli.seat import Seat, command
 
 ROOT = Path(__file__).parents[3]
@@ -99,6 +100,15 @@ def test_a_bug_is_not_hidden(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("lofargrid.cli.doctor.bytes_text", lambda size: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         seat("doctor")
+
+
+def test_the_installed_command_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOFARGRID_DATA", str(tmp_path))
+    for words, code in ((["version"], 0), (["status", "nix"], 2)):
+        monkeypatch.setattr(sys, "argv", ["lofargrid", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
 
 
 def test_the_module_ends_with_the_exit_code(seat: Seat) -> None:
