@@ -282,6 +282,7 @@ VARIABLE = (
     r"\d\d:\d\d:\d\d",
     r"\b[0-9a-f]{8}-\d+-\d+\b",
     r"\badler32 [0-9a-f]{8}\b",
+    r"\b\d+ bytes\b",
     r"[-+]?\d+\.\d+(e[-+]?\d+)?( [kMGT]?B)?",
 )
 PROGRESS = re.compile(r"\d\d:\d\d:\d\d \S+: ")

@@ -87,5 +87,5 @@ def test_a_changed_parameter_is_refused_with_the_difference_and_replan_redoes_on
     before = last_job(reference)
     reference("run", "--replan", "changed.yaml")
     redone = steps_with_attempts(reference, before)
-    assert redone == {"image": 1}
+    assert redone == {"image": 1, "residual": 1}
     assert json.loads(reference("status", "field", "--json").out)[0]["generation"] == 2
