@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 
-import erfa  # type: ignore[import-untyped]
+import erfa
 import numpy as np
 from astropy.time import Time
 from astropy.utils import iers

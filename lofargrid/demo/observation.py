@@ -55,7 +55,7 @@ def _silent(line: str) -> None:
 
 def make_demo_data(
     folder: Path,
-    options: DemoOptions = DemoOptions(),  # noqa: B008
+    options: DemoOptions = DemoOptions(),
     progress: Callable[[str], None] = _silent,
 ) -> DemoFiles:
     """Write a calibrator and a target observation, list files, sky models and the truth.

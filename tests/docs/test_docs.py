@@ -31,7 +31,7 @@ from lofargrid.states import MOVES, JobState, Phase, Reason, explanation
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("jdl/*.md"), *ROOT.glob("benchmarks/*.md")])
-VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+VERBS = typer.main.get_command(app).commands
 ROLES = {
     f"--{role}" for path in ROOT.glob("sandbox/*/pipeline.yaml") for role in yaml.safe_load(path.read_text())["roles"]
 }

@@ -57,7 +57,7 @@ def wait_for(desk: Desk, process: subprocess.Popen[str], count: int, condition: 
     limit = time.monotonic() + PATIENCE_S
     while jobs(desk, condition) < count and process.poll() is None:
         assert time.monotonic() < limit, f"never {count} jobs with {condition}"
-        time.sleep(0.02)
+        time.sleep(0.02)  # another process makes the state; there is nothing of ours to wait on
 
 
 def doubled(desk: Desk) -> list[tuple[str, int]]:

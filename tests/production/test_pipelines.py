@@ -78,5 +78,5 @@ def test_groups_and_images_never_cross_a_beam(tmp_path: Path) -> None:
     assert sorted(name.split("-")[1] for name in bands) == ["SAP000", "SAP001"]
     for name in bands:
         inputs = beams.provenance(name)["inputs"]
-        assert {one["subband"].split("-")[1] for one in inputs} == {name.split("-")[1]}  # type: ignore[attr-defined]
-        assert len(inputs) == 4  # type: ignore[arg-type]
+        assert {one["subband"].split("-")[1] for one in inputs} == {name.split("-")[1]}
+        assert len(inputs) == 4

@@ -681,7 +681,7 @@ def fused_tick(world: World, fuse: Fuse) -> int:
     tracker = FusedTracker(sqlite3.connect(world.folder / "tracker.db", isolation_level=None), world.tracker.path)
     tracker.fuse = fuse
     backend, storage = world.backend, world.storage
-    world.backend, world.storage = Fused(backend, fuse), Fused(storage, fuse)  # type: ignore[assignment]
+    world.backend, world.storage = Fused(backend, fuse), Fused(storage, fuse)
     engine = world.new_engine(tracker)
     world.backend, world.storage = backend, storage
     backend.auto = True
@@ -1138,7 +1138,7 @@ def test_an_output_that_cannot_be_written_holds_up_only_its_own_production(tmp_p
     (tmp_path / "file").write_text("not a folder")
     steps = {"first": FIRST | {"outputs": {"ms": BAND["outputs"]["ms"]}}}
     scratch = world.scratch
-    world.scratch = lambda one: scratch(replace(one, output=file_url(str(world.output))))  # type: ignore[method-assign]
+    world.scratch = lambda one: scratch(replace(one, output=file_url(str(world.output))))
     world.engine = world.new_engine(world.tracker)
     world.enter(recipe([100], steps, output=file_url(str(tmp_path / "file"))))
     world.enter(recipe([101], steps, production="other"))

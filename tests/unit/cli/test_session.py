@@ -11,7 +11,7 @@ from tests.unit.cli.seat import Seat
 
 def refused(seat: Seat, **changes: object) -> str:
     """Plan, submit and run a production that all must refuse with the same words."""
-    seat.write(**changes)  # type: ignore[arg-type]
+    seat.write(**changes)
     before = sorted(seat.folder.rglob("*"))
     told = {seat(verb, "production.yaml", code=2).err for verb in ("plan", "submit", "run")}
     assert sorted(seat.folder.rglob("*")) == before

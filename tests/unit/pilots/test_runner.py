@@ -313,8 +313,8 @@ def test_scratch_that_takes_no_set_up_is_full(attempt: Attempt, monkeypatch: pyt
         {"commands": ()},
         {"commands": ((),)},
         {"limits": Limits(0, 1)},
-        {"limits": Limits(1, "1")},  # type: ignore[arg-type]
-        {"limits": Limits(1, 1, "1")},  # type: ignore[arg-type]
+        {"limits": Limits(1, "1")},
+        {"limits": Limits(1, 1, "1")},
     ],
 )
 def test_a_harmful_or_senseless_job_is_refused_before_anything_is_made(
