@@ -2,6 +2,8 @@
 
 import signal
 
-# A shell without job control starts what runs in the background deaf to SIGINT, and children inherit that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# `nohup`, and a shell without job control for what it puts in the background, start programs deaf to these;
+# children inherit that, and tests that send them would wait for ever.
+for deaf, listening in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(deaf) is signal.SIG_IGN:
+        signal.signal(deaf, listening)
