@@ -81,7 +81,7 @@ class Settings:
     """Where lofargrid keeps its things on this machine, and who uses it.
 
     ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
-    own pipelines.
+    own pipelines, ``sites`` the user's own site files, a later one going before an earlier one.
     """
 
     data: Path
@@ -90,6 +90,7 @@ class Settings:
     owner: str
     contact: str
     pipelines: tuple[Path, ...] = ()
+    sites: tuple[Path, ...] = ()
 
     @property
     def tracker(self) -> Path:
@@ -99,7 +100,7 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT, LOFARGRID_PIPELINES.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES.
 
     Raises
     ------
@@ -110,14 +111,21 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     share = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
     owner = environment.get("USER") or environment.get("LOGNAME") or pwd.getpwuid(os.getuid()).pw_name
     scratch = environment.get("LOFARGRID_SCRATCH")
+    own_sites = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "lofargrid" / "sites.yaml"
     return Settings(
         data=Path(environment.get("LOFARGRID_DATA") or share / "lofargrid"),
         scratch=Path(scratch) if scratch else None,
         slots=_positive(environment.get("LOFARGRID_SLOTS")) or len(os.sched_getaffinity(0)),
         owner=re.sub(r"[^A-Za-z0-9._-]", "_", owner),
         contact=environment.get("LOFARGRID_CONTACT") or owner,
-        pipelines=tuple(Path(one) for one in environment.get("LOFARGRID_PIPELINES", "").split(":") if one),
+        pipelines=_paths(environment.get("LOFARGRID_PIPELINES", "")),
+        # One that cannot be reached is as if it were not there; exists() would raise.
+        sites=((own_sites,) if os.access(own_sites, os.F_OK) else ()) + _paths(environment.get("LOFARGRID_SITES", "")),
     )
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(one) for one in text.split(":") if one)
 
 
 def _positive(text: str | None) -> int:

@@ -40,7 +40,8 @@ class PlannedJob:
 
     ``key`` is what it works on, ``signature`` a hash of all that its result depends on: two jobs of one
     name and one signature make the same product. ``needs`` are names of jobs; ``expansion`` names grouped
-    steps whose jobs are needed and are not made yet. ``group`` is floor(ABN / N) in a grouped step.
+    steps whose jobs are needed and are not made yet. ``group`` is floor(ABN / N) in a grouped step, ``depth`` the
+    step's place in its pipeline.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PlannedJob:
     needs: tuple[str, ...] = ()
     expansion: tuple[str, ...] = ()
     group: int | None = None
+    depth: int = 0
     slots: tuple["Slot", ...] = ()
     reason: Reason | None = None
     detail: str = ""
@@ -69,7 +71,11 @@ class Slot:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the tracker holds it. Times are ISO 8601 UTC."""
+    """A job as the tracker holds it. Times are ISO 8601 UTC.
+
+    ``home`` is the site that holds most of its inputs, ``grown`` what it asks for in place of its step's
+    resources, ``shunned`` the sites that it keeps away from.
+    """
 
     id: int
     production: str
@@ -90,6 +96,9 @@ class Job:
     slots: tuple[Slot, ...]
     attempt: str | None
     updated: str
+    home: str = ""
+    grown: Mapping[str, float] = field(default_factory=dict)
+    shunned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,3 +138,47 @@ class Source:
     frequency_hz: float | None = None
     measurements: Mapping[str, Any] = field(default_factory=dict)
     job: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place on the grid: storage, compute, or both.
+
+    ``tier`` is 1 beside an archive, 2 elsewhere. ``slots`` is how many jobs we may have there at once, 0 where there
+    is no compute. ``cores`` to ``scratch_mb`` bound one job. ``prefixes`` start the URLs of the files it holds,
+    ``scratch`` is the folder URL of its intermediates. ``transfers`` copies may cross its wide-area link at once,
+    ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
+    are quarantined by evidence.
+    """
+
+    name: str
+    tier: int = 2
+    grid_name: str = ""
+    slots: int = 0
+    cores: int = 1
+    memory_mb: int = 1_000_000
+    walltime_min: float = 1e9
+    scratch_mb: int = 1_000_000_000
+    prefixes: tuple[str, ...] = ()
+    doors: Mapping[str, str] = field(default_factory=dict)
+    scratch: str = ""
+    transfers: int = 100
+    bandwidth_mb_s: float = 1000.0
+    stream_mb_s: float = 50.0
+    guarded: bool = True
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one attempt asks of a site. ``bytes_at`` has its input bytes by the site that holds them, "" if none."""
+
+    cores: int
+    memory_mb: int
+    walltime_min: float
+    scratch_mb: int
+    bytes_at: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def home(self) -> str:
+        """The site that holds most of its input bytes."""
+        return max(sorted(self.bytes_at), key=lambda name: self.bytes_at[name], default="")

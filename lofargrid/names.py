@@ -106,9 +106,18 @@ def sap_key(observation: str, sap: int) -> str:
     return f"{observation}-SAP{sap:03d}"
 
 
-def group_key(observation: str, sap: int, group: int) -> str:
-    """``L654321-SAP000-G0024``: a group of absolute subbands, by the number that `frequency.group_of` gives."""
-    return f"{sap_key(observation, sap)}-G{group:04d}"
+def group_key(observation: str, sap: int, group: int, part: int | None = None) -> str:
+    """``L654321-SAP000-G0024``: a group of absolute subbands, by the number that `frequency.group_of` gives.
+
+    Of a group that is made in parts ``L654321-SAP000-G0024p1``.
+    """
+    return f"{sap_key(observation, sap)}-G{group:04d}" + ("" if part is None else f"p{part}")
+
+
+def group_of_key(role: str, key: str) -> tuple[tuple[str, str, int], int]:
+    """The role, observation and SAP of a group's key, and the group's number."""
+    observation, sap, group = key.split("-")
+    return (role, observation, int(sap.removeprefix("SAP"))), int(group.removeprefix("G").partition("p")[0])
 
 
 def job_name(key: str, step: str) -> str:

@@ -1,6 +1,7 @@
 """Pipelines as content: ``sandbox/<name>/pipeline.yaml`` read, checked, and asked about."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,8 @@ from lofargrid.documents import Document, MisfitError, read_document
 from lofargrid.errors import Fault, InputError
 from lofargrid.names import safe_name
 from lofargrid.parameters import Parameter, Scalar, normal_value, value_problem
+from lofargrid.retry import Rule, rule_of
+from lofargrid.states import Reason
 
 Words = Annotated[list[str], Field(min_length=1)]
 _JINJA = Environment(autoescape=False)
@@ -100,10 +103,28 @@ class Resources(Document):
     scratch_factor: int | float = 4
 
 
+class RetryRule(Document):
+    """What a step does otherwise than lofargrid after a failure for one reason; what is left out stays."""
+
+    tries: Annotated[int, Field(ge=1)] | None = None
+    burns: bool | None = None
+    wait_s: Annotated[float, Field(ge=0, strict=False)] | None = None
+    elsewhere: Literal["", "node", "site"] | None = None
+    grow: Literal["", "memory", "walltime", "scratch"] | None = None
+
+
 class Retry(Document):
-    """How often a payload that fails is tried."""
+    """How often a payload that fails is tried, and ``rules`` of its own by reason."""
 
     tries: Annotated[int, Field(ge=1)] = 2
+    rules: dict[Reason, RetryRule] = {}
+
+    def overrides(self, rules: Mapping[Reason, Rule]) -> dict[Reason, Rule]:
+        """The step's own rules, each on top of the one that holds without it."""
+        return {
+            reason: replace(rule_of(reason, rules), **own.model_dump(exclude_none=True))
+            for reason, own in self.rules.items()
+        }
 
 
 class Step(Document):

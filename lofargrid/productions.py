@@ -1,7 +1,8 @@
 """Enter productions, renew them, and hand them to the operator's verbs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from lofargrid import recipes, splitting
 from lofargrid.errors import Fault, InputError
@@ -100,8 +101,9 @@ def _refusal(standing: str, recipe: Recipe) -> InputError:
 
 
 def plan(
-    recipe: Recipe, known: dict[str, dict[str, AbsoluteSubband]], undecided: Collection[tuple[str, Beam]] = ()
-) -> list[PlannedJob]:
+    recipe: Recipe, known: dict[str, dict[str, AbsoluteSubband]], undecided: Collection[tuple[str, Beam]] = (),
+    finer: Mapping[tuple[Beam, int], int] = MappingProxyType({}),
+) -> list[PlannedJob]:  # fmt: skip
     """All jobs that can be known now, needed ones before those that need them.
 
     Parameters
@@ -112,6 +114,8 @@ def plan(
         For each role the measured places of its subbands.
     undecided
         Grouped steps over SAPs for which it is too early.
+    finer
+        In how many parts groups are made that are too large whole.
     """
     steps = recipe.split_steps()
     jobs = splitting.split(steps, recipe.subbands)
@@ -122,7 +126,7 @@ def plan(
             if beam[0] == one.step.over and (one.name, beam) not in undecided:
                 placed = splitting.places(members, known.get(beam[0], {}))
                 pairs = [(subband, placed[subband.key]) for subband in members if subband.key in placed]
-                groups = splitting.expand(steps, one.name, pairs, recipe.subbands)
+                groups = splitting.expand(steps, one.name, pairs, recipe.subbands, finer)
                 jobs = [_with_groups(job, one.name, beam, groups) for job in jobs] + groups
     order = {one.name: index for index, one in enumerate(steps)}
     return sorted(jobs, key=lambda job: order[job.step])
@@ -144,7 +148,7 @@ def refresh(tracker: Tracker, production_id: int, recipe: Recipe, now: str, redo
     known = {role: _known(tracker, production_id, role, recipe) for role in recipe.pipeline.roles}
     current = tracker.current(production_id)
     pending = _undecided(tracker, production_id, recipe, known)
-    planned = plan(recipe, known, {(one.step, one.beam) for one in pending})
+    planned = plan(recipe, known, {(one.step, one.beam) for one in pending}, tracker.finer(production_id))
     awaited = tracker.awaited(production_id)
     # A job that needs groups which are to be made once more, and does not await them, holds on to the old ones.
     reopened = {job.name for job in planned if not set(job.expansion) <= awaited.get(job.name, set(job.expansion))}

@@ -13,7 +13,7 @@ from lofargrid.config import ProductionDocument
 from lofargrid.documents import located
 from lofargrid.errors import Fault, InputError
 from lofargrid.inputs import Line, inline_list, read_list, read_subbands
-from lofargrid.model import Subband
+from lofargrid.model import Site, Subband
 from lofargrid.names import file_url, is_url
 from lofargrid.pipelines import (
     Pipeline,
@@ -23,6 +23,7 @@ from lofargrid.pipelines import (
     parameters_used,
     read_pipeline,
 )
+from lofargrid.sites import ALL
 from lofargrid.splitting import SplitStep, digest
 
 PARAMETERS_FOLDER = "parameters"
@@ -51,6 +52,11 @@ class Recipe:
     files: Mapping[str, str]
     templates: Mapping[str, str]
     imports: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sites: str | Sequence[str] = ALL
+
+    def allowed(self, sites: Mapping[str, Site]) -> list[str]:
+        """Those of some sites that may run its jobs."""
+        return list(sites) if self.sites == ALL else [name for name in sites if name in self.sites]
 
     @cached_property
     def hash(self) -> str:
@@ -81,6 +87,7 @@ class Recipe:
                 "keep_intermediates": self.keep_intermediates,
             },
             "digests": dict(self.digests),
+            **({} if self.sites == ALL else {"sites": list(self.sites)}),
         }
 
     @cached_property
@@ -164,6 +171,7 @@ def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path,
         files=shipped,
         templates=_templates(pipeline, pipeline_folder),
         imports=_imports(shipped),
+        sites=ALL if document.sites == ALL else [document.sites] if isinstance(document.sites, str) else document.sites,
     )
 
 
@@ -314,6 +322,7 @@ def to_json(recipe: Recipe) -> str:
         "files": dict(recipe.files),
         "templates": dict(recipe.templates),
         "imports": dict(recipe.imports),
+        "sites": recipe.sites,
         "content": recipe.content(),
     }
     return json.dumps(fields)

@@ -11,7 +11,7 @@ from lofargrid_runner.contract import Check, Expectation, InputFile, JobSpec, Li
 
 from lofargrid.documents import read_value
 from lofargrid.errors import Fault, InputError
-from lofargrid.model import Job, Slot, Source
+from lofargrid.model import Demand, Job, Slot, Source
 from lofargrid.pipelines import Expect, Step, StepInput, UserCommand
 from lofargrid.recipes import PARAMETERS_FOLDER, Recipe
 from lofargrid.software import Software
@@ -37,6 +37,7 @@ class Surroundings:
     destination: str
     software: Software
     versions: Mapping[str, str]
+    demand: Demand
 
 
 def render(recipe: Recipe, job: Job, sources: Mapping[str, Sequence[Source]], around: Surroundings) -> JobSpec:
@@ -71,7 +72,7 @@ def render(recipe: Recipe, job: Job, sources: Mapping[str, Sequence[Source]], ar
         site=around.site,
         sandbox=around.sandbox,
         commands=tuple(_command(writer, one, recipe) for one in step.commands),
-        limits=_limits(step, sources),
+        limits=_limits(around.demand),
         destination=around.destination,
         inputs=tuple(
             _input_file(name, step.inputs[name], source) for name, given in sources.items() for source in given
@@ -251,10 +252,5 @@ def _input_file(name: str, source: StepInput, one: Source) -> InputFile:
     )
 
 
-def _limits(step: Step, sources: Mapping[str, Sequence[Source]]) -> Limits:
-    size_bytes = sum(one.size_bytes or 0 for given in sources.values() for one in given)
-    return Limits(
-        walltime_s=step.resources.walltime_min * 60,
-        memory_mb=step.resources.memory_mb,
-        scratch_mb=round(size_bytes * step.resources.scratch_factor / 1e6),
-    )
+def _limits(demand: Demand) -> Limits:
+    return Limits(demand.walltime_min * 60, demand.memory_mb, demand.scratch_mb, demand.cores)

@@ -1,72 +1,166 @@
-"""Pure: an attempt failed for a reason; is the job tried again, and when? Rules are data."""
+"""Pure: an attempt failed; what next? Rules are data, a reason each; a step may override them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from lofargrid.model import Demand
 from lofargrid.states import Reason
+
+Grown = Literal["", "memory", "walltime", "scratch"]
+Elsewhere = Literal["", "node", "site"]
 
 
 @dataclass(frozen=True)
 class Rule:
     """What to do for one reason.
 
-    ``tries`` is the most attempts that may end so in a row; None takes the step's own ``retry.tries``.
-    ``burns`` says whether the attempt counts as one of the payload's tries. ``wait_s`` grows with each try.
+    ``tries`` is the most attempts that may end so; None takes the step's own ``retry.tries``. ``burns`` says
+    whether the attempt counts as one of the payload's tries. ``wait_s`` doubles with each repetition up to
+    ``longest_wait_s``. ``elsewhere`` keeps the next attempt off this node or site, ``grow`` gives it more of
+    something. Failing alike on ``nodes`` different healthy nodes ends it early: the fault lies in the job.
     """
 
-    tries: int | None
+    tries: int | None = None
     burns: bool = True
     wait_s: float = 0.0
+    longest_wait_s: float = 3600.0
+    elsewhere: Elsewhere = ""
+    grow: Grown = ""
+    nodes: int | None = None
 
 
 _NEVER = Rule(tries=1)
-_PAYLOAD = Rule(tries=None)
-_NODE = Rule(tries=10, burns=False, wait_s=1.0)
+_PAYLOAD = Rule(elsewhere="node", nodes=2)
+_NODE = Rule(tries=10, burns=False, wait_s=1.0, longest_wait_s=600.0, elsewhere="node")
+_GROWS = Rule(tries=3, burns=False)
 
-RULES: dict[Reason, Rule] = {
-    # The node or the service is at fault: the payload keeps its tries.
+RULES: Mapping[Reason, Rule] = {
+    # The node or the batch system is at fault: the payload keeps its tries.
     Reason.LOST: _NODE,
-    Reason.STOPPED: _NODE,
-    Reason.NODE_UNFIT: Rule(tries=3, burns=False, wait_s=5.0),
-    Reason.SCRATCH_FULL: Rule(tries=3, burns=False, wait_s=5.0),
+    Reason.STOPPED: replace(_NODE, elsewhere=""),
+    Reason.EVICTED: replace(_NODE, tries=20, elsewhere=""),
+    Reason.HELD: replace(_NODE, tries=3, wait_s=60.0, elsewhere="site"),
+    Reason.NOT_STARTED: replace(_NODE, tries=50, elsewhere="site"),
+    Reason.NODE_UNFIT: replace(_NODE, tries=5, wait_s=5.0),
+    Reason.SCRATCH_FULL: replace(_NODE, tries=5, wait_s=5.0),
+    Reason.SOFTWARE_UNREACHABLE: replace(_NODE, tries=5, wait_s=5.0),
+    Reason.PAYLOAD_KILLED: replace(_NODE, tries=4),
+    # A service is at fault: wait for it.
+    Reason.STORAGE_UNAVAILABLE: Rule(tries=15, burns=False, wait_s=30.0, longest_wait_s=1800.0),
+    Reason.STORAGE_FULL: Rule(tries=10, burns=False, wait_s=300.0),
     Reason.STAGE_OUT_FAILED: Rule(tries=3, burns=False, wait_s=2.0),
-    Reason.PAYLOAD_KILLED: Rule(tries=3, wait_s=1.0),
-    # The payload may succeed the next time.
+    Reason.CREDENTIAL_EXPIRED: Rule(tries=50, burns=False, wait_s=300.0),
+    Reason.INPUT_NEARLINE: Rule(tries=10, burns=False, wait_s=60.0),
+    Reason.SUBMIT_FAILED: _NEVER,
+    # The job asked for too little.
+    Reason.OUT_OF_MEMORY: replace(_GROWS, grow="memory"),
+    Reason.OUT_OF_TIME: replace(_GROWS, grow="walltime"),
+    # The payload may succeed the next time; on another node, if it was this one's fault.
     Reason.PAYLOAD_FAILED: _PAYLOAD,
+    Reason.PAYLOAD_CRASHED: _PAYLOAD,
     Reason.CHECK_FAILED: _PAYLOAD,
     Reason.CHECK_BROKEN: _PAYLOAD,
     Reason.OUTPUT_MISSING: _PAYLOAD,
     Reason.RUNNER_ERROR: _PAYLOAD,
     # An intermediate may be read wrongly once; a bad source file stays bad.
-    Reason.INPUT_CORRUPT: Rule(tries=2),
-    Reason.INPUT_UNREADABLE: Rule(tries=2, wait_s=1.0),
+    Reason.INPUT_CORRUPT: Rule(tries=2, elsewhere="node"),
+    Reason.INPUT_UNREADABLE: Rule(tries=2, wait_s=1.0, elsewhere="node"),
 }
 
 
 @dataclass(frozen=True)
+class Past:
+    """An attempt that failed. ``blamed`` says that its node turned out to be at fault."""
+
+    reason: Reason
+    site: str = ""
+    node: str = ""
+    peak_memory_mb: float = 0.0
+    blamed: bool = False
+
+
+@dataclass(frozen=True)
 class Decision:
-    """Try again after ``wait_s`` seconds, or not. ``tries`` is the job's new count of burnt tries."""
+    """What next. ``tries`` is the job's count of burnt tries; ``why`` tells a reader of the history.
+
+    With ``again`` the job is tried after ``wait_s`` seconds, with ``demand``; without, it has failed, unless
+    ``split`` asks to make it from finer groups.
+    """
 
     again: bool
     tries: int
+    why: str
     wait_s: float = 0.0
+    demand: Demand | None = None
+    split: bool = False
 
 
-def decide(reason: Reason, tries: int, same_before: int, step_tries: int) -> Decision:
+def rule_of(reason: Reason, rules: Mapping[Reason, Rule] = RULES) -> Rule:
+    """The rule of a reason; one that no rule names is never tried again."""
+    return rules.get(reason, _NEVER)
+
+
+def decide(
+    past: Sequence[Past], step_tries: int, asked: Demand, most: Demand,
+    splittable: bool = False, rules: Mapping[Reason, Rule] = RULES,
+) -> Decision:  # fmt: skip
     """Decide after an attempt that failed.
 
     Parameters
     ----------
-    reason
-        Why it failed.
-    tries
-        Tries that the payload has burnt before.
-    same_before
-        How many attempts of this job failed for the same reason before.
+    past
+        The job's attempts that failed since the operator's last retry, the one that just ended last.
     step_tries
         What the step grants the payload.
+    asked, most
+        What the attempt asked for, and the most that any site grants.
+    splittable
+        Whether the job can be made from finer groups.
+    rules
+        The rules, with the step's own in them.
     """
-    rule = RULES.get(reason, _NEVER)
-    burnt = tries + rule.burns
-    most = step_tries if rule.tries is None else rule.tries
-    left = same_before + 1 < most and (burnt < step_tries or not rule.burns)
-    return Decision(left, burnt, rule.wait_s * (same_before + 1))
+    reason = past[-1].reason
+    rule = rule_of(reason, rules)
+    counted = [one for one in past if not one.blamed]
+    burnt = sum(rule_of(one.reason, rules).burns for one in counted)
+    alike = [one for one in counted if one.reason is reason]
+    tries = step_tries if rule.tries is None else rule.tries
+    if rule.burns and burnt >= step_tries:
+        return Decision(False, burnt, f"all {step_tries} tries are used")
+    if rule.nodes and len({(one.site, one.node) for one in alike}) >= rule.nodes > 1:
+        return Decision(False, burnt, f"failed alike on {rule.nodes} healthy nodes: it is not the node")
+    if len(alike) >= tries:
+        if rule.grow and splittable:
+            return Decision(False, burnt, "it has grown enough: smaller groups", split=True)
+        return Decision(False, burnt, f"ended so {len(alike)} times" if tries > 1 else "another try would end the same")
+    wait_s = min(rule.wait_s * 2 ** max(len(alike) - 1, 0), rule.longest_wait_s)
+    if not rule.grow:
+        return Decision(True, burnt, f"tried again{_where(rule)}", wait_s)
+    grown = grow(rule.grow, past[-1], asked, most)
+    if grown is None:
+        why = f"no site grants more {rule.grow}"
+        return Decision(False, burnt, why, split=splittable)
+    return Decision(True, burnt, f"tried again with {_growth(rule.grow, grown)}", wait_s, grown)
+
+
+def grow(what: Grown, last: Past, asked: Demand, most: Demand) -> Demand | None:
+    """Twice what was asked for, or half more than was seen if that is more; None if there is no more."""
+    if what == "memory":
+        wanted = min(max(2 * asked.memory_mb, round(1.5 * last.peak_memory_mb)), most.memory_mb)
+        return replace(asked, memory_mb=wanted) if wanted > asked.memory_mb else None
+    if what == "walltime":
+        minutes = min(2 * asked.walltime_min, most.walltime_min)
+        return replace(asked, walltime_min=minutes) if minutes > asked.walltime_min else None
+    scratch = min(2 * asked.scratch_mb, most.scratch_mb)
+    return replace(asked, scratch_mb=scratch) if scratch > asked.scratch_mb else None
+
+
+def _growth(what: Grown, grown: Demand) -> str:
+    if what == "memory":
+        return f"{grown.memory_mb} MB of memory"
+    return f"{grown.walltime_min:g} min of walltime" if what == "walltime" else f"{grown.scratch_mb} MB of scratch"
+
+
+def _where(rule: Rule) -> str:
+    return f" on another {rule.elsewhere}" if rule.elsewhere else ""

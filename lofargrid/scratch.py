@@ -21,10 +21,12 @@ class Scratch:
     recipes
         The productions' recipes.
     folder
-        Gives the folder URL of a production's intermediates.
+        Gives the folder URL of a production's intermediates at a site.
     """
 
-    def __init__(self, tracker: Tracker, storage: Storage, recipes: Recipes, folder: Callable[[Recipe], str]) -> None:
+    def __init__(
+        self, tracker: Tracker, storage: Storage, recipes: Recipes, folder: Callable[[Recipe, str], str]
+    ) -> None:  # fmt: skip
         self._tracker = tracker
         self._storage = storage
         self._recipes = recipes
@@ -50,11 +52,13 @@ class Scratch:
             return
         for job_id in self._tracker.on_scratch(production_id):
             self.delete_disposable(job_id)
-        folder = self._folder(self._recipes.of_id(production_id))
+        recipe = self._recipes.of_id(production_id)
+        folders = dict.fromkeys(self._folder(recipe, site) for site in self._tracker.sites_of(production_id))
         on_scratch = self._tracker.on_scratch(production_id)
         # By name, which holds the attempt: a URL has several spellings.
         wanted = {file_name(file.url) for job_id in on_scratch for file in self._tracker.files(job_id)}
-        for url in self._storage.list(folder):
-            if file_name(url) not in wanted and f".{self._tracker.id}-" in file_name(url):
-                self._storage.delete(url)
-        self._storage.remove_folder(folder)
+        for folder in folders:
+            for url in self._storage.list(folder):
+                if file_name(url) not in wanted and f".{self._tracker.id}-" in file_name(url):
+                    self._storage.delete(url)
+            self._storage.remove_folder(folder)

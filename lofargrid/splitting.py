@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from lofargrid.errors import Fault, InputError
 from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, group_of, subband_width_hz
@@ -61,6 +62,7 @@ def expand(
     name: str,
     members: Sequence[tuple[Subband, AbsoluteSubband]],
     subbands: Iterable[Subband],
+    finer: Mapping[tuple[Beam, int], int] = MappingProxyType({}),
 ) -> list[PlannedJob]:
     """Make the jobs of one grouped step over one SAP, now that frequencies are known.
 
@@ -74,15 +76,20 @@ def expand(
         The subbands of one SAP whose place in the spectrum is known.
     subbands
         All subbands of the production.
+    finer
+        In how many parts groups are made that are too large whole, by SAP and number of the group.
     """
     plan = _Plan(steps, beams(subbands))
     one = plan.steps[name]
-    groups: dict[int, list[tuple[AbsoluteSubband, Subband]]] = defaultdict(list)
+    groups: dict[tuple[int, int | None], list[tuple[AbsoluteSubband, Subband]]] = defaultdict(list)
     for subband, absolute in members:
-        groups[group_of(absolute, one.size)].append((absolute, subband))
+        number = group_of(absolute, one.size)
+        parts = finer.get(((subband.role, subband.observation, subband.sap), number))
+        part = None if parts is None else absolute.abn % one.size * parts // one.size
+        groups[number, part].append((absolute, subband))
     return [
-        plan.group_job(one, number, sorted(group, key=lambda pair: (pair[0], pair[1].number)))
-        for number, group in sorted(groups.items())
+        plan.group_job(one, number, part, sorted(group, key=lambda pair: (pair[0], pair[1].number)))
+        for (number, part), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or 0))
     ]
 
 
@@ -92,6 +99,7 @@ class _Plan:
     def __init__(self, steps: Sequence[SplitStep], by_beam: Mapping[Beam, list[Subband]]) -> None:
         self.steps = {one.name: one for one in steps}
         self.by_beam = by_beam
+        self._depths = {one.name: depth for depth, one in enumerate(steps)}
         self._signatures: dict[tuple[str, Beam, str], str] = {}
 
     def jobs_of(self, one: SplitStep) -> Iterable[PlannedJob]:
@@ -104,11 +112,13 @@ class _Plan:
                 for subband in members:
                     yield self._job(one, beam, subband.key, [subband])
 
-    def group_job(self, one: SplitStep, number: int, group: Sequence[tuple[AbsoluteSubband, Subband]]) -> PlannedJob:
+    def group_job(
+        self, one: SplitStep, number: int, part: int | None, group: Sequence[tuple[AbsoluteSubband, Subband]]
+    ) -> PlannedJob:  # fmt: skip
         members = [subband for _, subband in group]
         first = members[0]
         beam = (first.role, first.observation, first.sap)
-        job = self._job(one, beam, group_key(first.observation, first.sap, number), members)
+        job = self._job(one, beam, group_key(first.observation, first.sap, number, part), members)
         job = replace(job, group=number, slots=_slots(group))
         numbers = [absolute for absolute, _ in group]
         if len(set(numbers)) == len(numbers):
@@ -140,6 +150,7 @@ class _Plan:
             subbands=tuple(subband.key for subband in members),
             needs=tuple(needs),
             expansion=tuple(expansion),
+            depth=self._depths[one.name],
             reason=members[0].reason if _uses_unusable(one, members) else None,
             detail=members[0].problem if _uses_unusable(one, members) else "",
         )

@@ -72,6 +72,21 @@ _EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "an input is not the kind of data the step needs",
         "list only tars of one MeasurementSet each",
     ),
+    Reason.INPUT_NEARLINE: ("an input file is on tape only", "nothing to do: it is recalled and tried again"),
+    Reason.STORAGE_UNAVAILABLE: (
+        "a storage or the network to it did not answer",
+        "nothing to do: it is tried again by itself; if it lasts, ask the storage's site",
+    ),
+    Reason.STORAGE_FULL: ("a storage has no space left", "free space there or ask for more, then `retry`"),
+    Reason.CREDENTIAL_EXPIRED: ("the proxy has expired", "make a new one, then `retry`"),
+    Reason.CREDENTIAL_REFUSED: (
+        "the storage refused this user",
+        "ask for the right to read or write there, then `retry`",
+    ),
+    Reason.SOFTWARE_UNREACHABLE: (
+        "the software could not be reached on the node",
+        "nothing to do: it is tried again on another node",
+    ),
     Reason.SOFTWARE_MISSING: (
         "a program the step needs is not installed",
         "run `doctor`: it names the command that brings it; then `retry`",
@@ -83,6 +98,10 @@ _EXPLANATIONS: dict[Reason, tuple[str, str]] = {
     Reason.PAYLOAD_KILLED: (
         "something else killed the payload",
         "`retry`; if it comes back, look at the node",
+    ),
+    Reason.PAYLOAD_CRASHED: (
+        "the payload crashed",
+        "read `logs`; if it comes back with this input, report it to the makers of the tool",
     ),
     Reason.OUT_OF_MEMORY: (
         "the payload took more memory than the step allows",
@@ -109,6 +128,9 @@ _EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "see that the output and scratch folders are there, writable and not full, then `retry`",
     ),
     Reason.STOPPED: ("the runner was told to stop", "nothing to do: it is tried again by itself"),
+    Reason.EVICTED: ("the batch system took the node away", "nothing to do: it is tried again by itself"),
+    Reason.HELD: ("the batch system holds the job", "read the detail; mend it, then `retry`"),
+    Reason.NOT_STARTED: ("no node took it for long", "nothing to do: it is tried elsewhere"),
     Reason.RUNNER_ERROR: ("the runner itself failed", "please report it with the job's log"),
     Reason.LOST: ("the attempt vanished without a report", "nothing to do: it is tried again by itself"),
     Reason.SUBMIT_FAILED: ("the job could not be handed over", "read the detail; then `retry`"),

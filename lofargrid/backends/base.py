@@ -1,6 +1,6 @@
 """The port to a system that runs jobs. Calls take many at once and may be repeated without harm."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -42,14 +42,12 @@ class Backend(Protocol):
     """
 
     name: str
-    site: str
-    most_in_flight: int
 
     def submit(self, jobs: Sequence[JobSpec]) -> None:
         """Hand over attempts.
 
         A return guarantees that the backend has every one of them. An attempt that it has already is not
-        started a second time.
+        started a second time. Each runs at its own ``site``, on its ``node`` if it names one.
         """
         ...
 
@@ -59,6 +57,13 @@ class Backend(Protocol):
 
     def cancel(self, attempts: Sequence[str]) -> None:
         """See that attempts run no longer; unknown ones are passed over."""
+        ...
+
+    def avoid(self, nodes: Mapping[str, Collection[str]]) -> None:
+        """Start no more attempts on these nodes of these sites, but those that name the node.
+
+        The nodes take the place of those given before. What runs there goes on.
+        """
         ...
 
     def fetch(self, attempt: str, into: Path) -> list[Path]:

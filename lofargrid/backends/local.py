@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from lofargrid_runner.contract import (
@@ -53,8 +53,6 @@ class LocalBackend:
     """
 
     name = "local"
-    site = "local"
-    most_in_flight = 500
 
     def __init__(self, folder: Path, runner: Path, slots: int) -> None:
         self._active = folder / "active"
@@ -123,6 +121,9 @@ class LocalBackend:
             if folder.exists():
                 (folder / _UNWANTED).touch()
                 _stop(folder)
+
+    def avoid(self, nodes: Mapping[str, Collection[str]]) -> None:
+        """See `Backend.avoid`. There is one node here, and nobody quarantines it."""
 
     def fetch(self, attempt: str, into: Path) -> list[Path]:
         """See `Backend.fetch`."""

@@ -16,8 +16,10 @@ from lofargrid.documents import located
 from lofargrid.engine import Engine, Places
 from lofargrid.errors import Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
+from lofargrid.model import Site
 from lofargrid.names import file_url, path_of
 from lofargrid.recipes import Recipe, read_recipe
+from lofargrid.sites import SHIPPED, read_sites
 from lofargrid.software import Software, read_software
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
@@ -54,8 +56,13 @@ class Session:
         return LocalStorage()
 
     def engine(self, tracker: Tracker, backend: Backend) -> Engine:
-        """Wire the engine."""
-        return Engine(tracker, backend, self.storage(), self.places(tracker), now)
+        """Wire the engine. The local backend reaches this machine alone."""
+        sites = {"local": self.sites()["local"]}
+        return Engine(tracker, backend, sites, self.storage(), self.places(tracker), now)
+
+    def sites(self) -> dict[str, Site]:
+        """The sites that come with lofargrid, and the user's own."""
+        return read_sites(SHIPPED, *self.settings.sites)
 
     def places(self, tracker: Tracker) -> Places:
         """Where the engine finds and puts things."""
@@ -72,7 +79,7 @@ class Session:
             owner=self.settings.owner,
             contact=self.settings.contact,
             sandbox=lambda recipe: str(sandboxes.freeze(recipe, root / "sandboxes")),
-            scratch=lambda recipe: self.scratch(recipe, tracker),
+            scratch=lambda recipe, site: self.scratch(recipe, tracker),
             software=software,
         )
 

@@ -1,6 +1,8 @@
-"""The port to a storage. URLs in, facts out; every implementation speaks one or more schemes."""
+"""The ports to a storage and to its tapes. URLs in, facts out; every implementation speaks one or more schemes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -44,4 +46,71 @@ class Storage(Protocol):
 
     def remove_folder(self, folder: str) -> None:
         """Remove a folder if it is empty."""
+        ...
+
+
+class Locality(StrEnum):
+    """Where the bytes of a file are now. A ``LOST`` file has a name and no bytes, an ``ABSENT`` one no name."""
+
+    ONLINE = "online"
+    NEARLINE = "nearline"
+    LOST = "lost"
+    ABSENT = "absent"
+
+
+class RecallState(StrEnum):
+    """What a request says of one of its files."""
+
+    QUEUED = "queued"
+    ONLINE = "online"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """How far the recall of a file is; ``detail`` tells why it failed."""
+
+    state: RecallState
+    detail: str = ""
+
+
+class Recall(Protocol):
+    """What lofargrid asks of tapes: bring files to disk, keep them there, let them go.
+
+    A call that fails raises `BackendError`; it may have been carried out all the same. Calls may be repeated: a file
+    that is asked for twice is read once. What a service says of its requests is no proof: only `locality`, asked
+    after it, tells whether a file can be read, and also that may change at any moment.
+    """
+
+    def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
+        """Tell where each file is now."""
+        ...
+
+    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+        """Ask that files come online and stay so for ``lifetime_s`` from then.
+
+        Returns
+        -------
+        request
+            A name to poll and cancel it by, also from another process. Files that cannot come are told by `poll`.
+        """
+        ...
+
+    def poll(self, request: str) -> Mapping[str, Recalled]:
+        """Tell how far each file of a request is; nothing at all if the service does not know the request (any more).
+
+        A file may stay queued for ever.
+        """
+        ...
+
+    def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
+        """Keep files online for ``lifetime_s`` from now at least; those that are not online are passed over."""
+        ...
+
+    def release(self, urls: Sequence[str]) -> None:
+        """Let files go from disk; unknown ones are passed over."""
+        ...
+
+    def cancel(self, request: str) -> None:
+        """Take back what of a request has not come; what has come stays. An unknown request is passed over."""
         ...

@@ -1,6 +1,7 @@
 """Attempts: what was intended, what backends say of it, how it ended."""
 
 from lofargrid.model import Job
+from lofargrid.names import attempt_id
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker import records
 from lofargrid.tracker.jobs import Jobs
@@ -10,13 +11,16 @@ from lofargrid.tracker.records import AttemptRecord
 class Attempts(Jobs):
     """The table attempts."""
 
-    def intend(self, job: Job, backend: str, site: str, now: str) -> str:
+    def intend(
+        self, job: Job, backend: str, site: str, now: str, remote_from: str = "", remote_bytes: int = 0
+    ) -> str:  # fmt: skip
         """Write down an attempt before any backend hears of it; the job is submitted from here on."""
         number = int(self.value("SELECT count(*) + 1 FROM attempts WHERE job_id = ?", job.id))
-        attempt = f"{self.id}-{job.id}-{number}"
+        attempt = attempt_id(self.id, job.id, number)
         self.write(
-            "INSERT INTO attempts (id, job_id, number, phase, backend, site, intended) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            attempt, job.id, number, Phase.INTENDED, backend, site, now,
+            "INSERT INTO attempts (id, job_id, number, phase, backend, site, intended, remote_from, remote_bytes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            attempt, job.id, number, Phase.INTENDED, backend, site, now, remote_from, remote_bytes,
         )  # fmt: skip
         self.move(job, JobState.SUBMITTED, now, attempt=attempt)
         return attempt
@@ -54,15 +58,46 @@ class Attempts(Jobs):
         sql = "SELECT * FROM attempts WHERE backend = ? AND phase NOT IN ('ended', 'lost') ORDER BY job_id, number"
         return [records.attempt(row) for row in self.rows(sql, backend)]
 
-    def same_failures(self, job_id: int, reason: Reason) -> int:
-        """How many attempts failed for a reason since the operator's last retry."""
-        return int(
-            self.value(
-                "SELECT count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.id = ? AND a.reason = ?"
-                " AND a.number >= j.first_attempt",
-                job_id, reason,
-            )
-        )  # fmt: skip
+    def failures(self, job_id: int) -> list[AttemptRecord]:
+        """The attempts at a job that failed since the operator's last retry, first one first."""
+        sql = (
+            "SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.id = ? AND a.reason IS NOT NULL"
+            " AND a.number >= j.first_attempt ORDER BY a.number"
+        )
+        return [records.attempt(row) for row in self.rows(sql, job_id)]
+
+    def sites_of(self, production_id: int) -> list[str]:
+        """The sites that attempts at a production's jobs were sent to."""
+        sql = (
+            "SELECT DISTINCT a.site FROM jobs j JOIN attempts a ON a.job_id = j.id WHERE j.production_id = ? ORDER BY 1"
+        )
+        return [row[0] for row in self.rows(sql, production_id)]
+
+    def typical_s(self, production_id: int, step: str) -> float | None:
+        """How long some attempts at a step held a slot that succeeded; None if none has."""
+        sql = (
+            "SELECT avg((julianday(a.ended) - julianday(a.started)) * 86400) FROM (SELECT * FROM jobs"
+            " WHERE production_id = ? AND step = ? AND state = 'succeeded' AND current ORDER BY id LIMIT 20) j"
+            " JOIN attempts a ON a.id = j.attempt WHERE a.started IS NOT NULL"
+        )
+        found = self.value(sql, production_id, step)
+        return None if found is None else float(found)
+
+    def load(self, backend: str) -> list[records.Load]:
+        """The attempts that a backend has, as far as they take up places and links."""
+        sql = (
+            "SELECT j.production_id, j.step, a.site, a.phase, a.started, a.remote_from, a.remote_bytes FROM attempts a"
+            " JOIN jobs j ON j.id = a.job_id WHERE a.backend = ? AND a.phase NOT IN ('ended', 'lost')"
+        )
+        return [records.Load(**{**dict(row), "phase": Phase(row["phase"])}) for row in self.rows(sql, backend)]
+
+    def not_started(self, backend: str, first_before: str, repeated_before: str) -> list[AttemptRecord]:
+        """Attempts that were handed over before a time, and that no node has taken yet."""
+        sql = (
+            "SELECT * FROM attempts WHERE backend = ? AND phase NOT IN ('ended', 'lost') AND phase = 'queued'"
+            " AND intended < CASE number WHEN 1 THEN ? ELSE ? END ORDER BY id"
+        )
+        return [records.attempt(row) for row in self.rows(sql, backend, first_before, repeated_before)]
 
     def in_flight(self, backend: str) -> int:
         """How many attempts a backend has."""

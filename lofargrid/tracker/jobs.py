@@ -11,7 +11,6 @@ from lofargrid.tracker import records
 from lofargrid.tracker.store import Store, marks
 
 _FINAL = tuple(FINAL)
-_UNFINISHED = "current AND state IN ('waiting', 'recalling', 'ready', 'submitted', 'running')"
 _JOB = "SELECT j.*, p.name AS production FROM jobs j JOIN productions p ON p.id = j.production_id "
 
 
@@ -45,18 +44,62 @@ class Jobs(Store):
         sql = _JOB + f"WHERE j.production_id = ? AND j.current{where} ORDER BY j.id"
         return [records.job(row) for row in self.rows(sql, production_id, *wanted)]
 
-    def to_start(self, now: str, limit: int) -> list[Job]:
-        """Waiting jobs whose needs are all final and whose time has come."""
-        sql = _JOB + (
-            "WHERE j.state = 'waiting' AND j.unmet = 0 AND j.current AND NOT p.paused"
-            " AND (j.not_before IS NULL OR j.not_before <= ?) ORDER BY j.id LIMIT ?"
-        )
-        return [records.job(row) for row in self.rows(sql, now, limit)]
+    def wake(self, now: str) -> None:
+        """Let waiting jobs whose time has come be started."""
+        late = "state = 'waiting' AND not_before IS NOT NULL AND not_before <= ?"
+        if self.value(f"SELECT 1 FROM jobs WHERE {late} LIMIT 1", now):
+            self.write(f"UPDATE jobs SET not_before = NULL WHERE {late}", now)
 
-    def ready(self, limit: int) -> list[Job]:
-        """Jobs that can be handed to a backend."""
-        sql = _JOB + "WHERE j.state = 'ready' AND j.current AND NOT p.paused ORDER BY j.id LIMIT ?"
-        return [records.job(row) for row in self.rows(sql, limit)]
+    def startable(self) -> list[int]:
+        """The productions that have jobs to start, each found by a jump over the index."""
+        first = "SELECT min(production_id) FROM jobs WHERE state = 'waiting' AND unmet = 0 AND not_before IS NULL"
+        sql = (
+            f"WITH RECURSIVE next(id) AS ({first} UNION ALL"
+            f" SELECT ({first} AND production_id > next.id) FROM next WHERE id IS NOT NULL)"
+            " SELECT p.id FROM next JOIN productions p ON p.id = next.id WHERE NOT p.paused"
+        )
+        return [row[0] for row in self.rows(sql)]
+
+    def to_start(self, production_id: int, limit: int) -> list[Job]:
+        """Waiting jobs of a production whose needs are all final and whose time has come, the furthest first."""
+        sql = _JOB + (
+            "WHERE j.state = 'waiting' AND j.unmet = 0 AND j.not_before IS NULL AND j.production_id = ?"
+            " ORDER BY j.depth DESC, j.id LIMIT ?"
+        )
+        return [records.job(row) for row in self.rows(sql, production_id, limit)]
+
+    def ready_count(self) -> int:
+        """How many jobs can be handed over."""
+        return int(self.value("SELECT count(*) FROM jobs WHERE state = 'ready'"))
+
+    def ready_kinds(self) -> list[records.Kind]:
+        """The jobs that can be handed over, those that are alike together."""
+        sql = (
+            "SELECT j.production_id, step, home, grown, shunned, count(*) AS count, min(j.id) AS first FROM jobs j"
+            " JOIN productions p ON p.id = j.production_id WHERE j.state = 'ready' AND NOT p.paused"
+            " GROUP BY j.production_id, step, home, grown, shunned ORDER BY j.production_id, depth DESC, first"
+        )
+        return [records.Kind(**dict(row)) for row in self.rows(sql)]
+
+    def ready_of(self, kind: records.Kind, limit: int) -> list[Job]:
+        """Ready jobs of a kind, in plan order."""
+        sql = _JOB + (
+            "WHERE j.state = 'ready' AND j.production_id = ? AND j.step = ? AND j.home = ? AND j.grown IS ?"
+            " AND j.shunned IS ? ORDER BY j.id LIMIT ?"
+        )
+        values = (kind.production_id, kind.step, kind.home, kind.grown, kind.shunned, limit)
+        return [records.job(row) for row in self.rows(sql, *values)]
+
+    def settle_at(self, job_id: int, home: str) -> None:
+        """Note the site that holds most of a job's inputs."""
+        self.write("UPDATE jobs SET home = ? WHERE id = ? AND home <> ?", home, job_id, home)
+
+    def change_demand(self, job_id: int, grown: Mapping[str, float], shunned: Sequence[str]) -> None:
+        """Note what a job asks for in place of its step's resources, and the sites that it keeps away from."""
+        self.write(
+            "UPDATE jobs SET grown = ?, shunned = ? WHERE id = ?",
+            json.dumps(grown) if grown else None, json.dumps(sorted(shunned)) if shunned else None, job_id,
+        )  # fmt: skip
 
     def needs(self, job_id: int) -> list[Job]:
         """The jobs that a job needs, in plan order."""
@@ -70,11 +113,21 @@ class Jobs(Store):
 
     def unfinished(self, production_id: int) -> int:
         """How many standing jobs of a production are not final."""
-        return int(self.value(f"SELECT count(*) FROM jobs WHERE production_id = ? AND {_UNFINISHED}", production_id))
+        sql = f"SELECT sum(n) FROM tallies WHERE production_id = ? AND state NOT IN ({marks(_FINAL)})"
+        return int(self.value(sql, production_id, *_FINAL) or 0)
+
+    def all_ended(self) -> bool:
+        """Whether every standing job of every production is final, and every product has its final name."""
+        going = f"SELECT 1 FROM tallies WHERE n > 0 AND state NOT IN ({marks(_FINAL)}) LIMIT 1"
+        unpublished = (
+            "SELECT 1 FROM files f JOIN jobs j ON j.id = f.job_id WHERE f.product AND f.published = ''"
+            " AND f.state = 'made' AND j.state = 'succeeded' AND j.current LIMIT 1"
+        )
+        return self.value(going, *_FINAL) is None and self.value(unpublished) is None
 
     def counts(self, production_id: int) -> dict[str, dict[JobState, int]]:
         """How many standing jobs each step has in each state."""
-        sql = "SELECT step, state, count(*) AS n FROM jobs WHERE production_id = ? AND current GROUP BY step, state"
+        sql = "SELECT step, state, n FROM tallies WHERE production_id = ? AND n > 0"
         found: dict[str, dict[JobState, int]] = {}
         for row in self.rows(sql, production_id):
             found.setdefault(row["step"], {})[JobState(row["state"])] = row["n"]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from lofargrid.replanning import CurrentJob, Replan
+from lofargrid.splitting import Beam
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker.jobs import Jobs
 from lofargrid.tracker.records import Expansion
@@ -45,16 +46,21 @@ class Plans(Jobs):
         final |= {job.name for job in plan.make if job.reason}
         self.write_many(
             "INSERT INTO jobs (id, production_id, name, step, role, sap, key, generation, signature, state, reason,"
-            " detail, unmet, subbands, slots, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " detail, unmet, subbands, slots, depth, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (ids[job.name], production_id, job.name, job.step, job.role, job.sap, job.key, generation,
                  job.signature, JobState.FAILED if job.reason else JobState.WAITING, job.reason, job.detail,
                  len(job.expansion) + sum(need not in final for need in job.needs),
                  None if job.subbands == (job.key,) else json.dumps(job.subbands),
-                 json.dumps([asdict(slot) for slot in job.slots]) if job.slots else None, now)
+                 json.dumps([asdict(slot) for slot in job.slots]) if job.slots else None, job.depth, now)
                 for job in plan.make
             ),
         )  # fmt: skip
+        self.write(
+            "INSERT INTO tallies SELECT production_id, step, state, count(*) FROM jobs WHERE id >= ? GROUP BY 1, 2, 3"
+            " ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            first,
+        )
         self.write_many(
             "INSERT INTO needs VALUES (?, ?)",
             ((ids[job.name], ids[need]) for job in plan.make for need in job.needs if need in ids),
@@ -109,12 +115,25 @@ class Plans(Jobs):
             expansion.production_id, expansion.step, role, observation, sap,
         )  # fmt: skip
 
-    def expansions(self) -> list[Expansion]:
-        """The expansions still to be done."""
+    def expansions(self, production_id: int | None = None) -> list[Expansion]:
+        """The expansions still to be done, of one production or of all."""
+        every = "SELECT * FROM expansions"
+        if production_id is None:
+            rows = self.rows(f"{every} ORDER BY production_id, step")
+        else:
+            rows = self.rows(f"{every} WHERE production_id = ? ORDER BY step", production_id)
         return [
-            Expansion(row["production_id"], row["step"], (row["role"], row["observation"], row["sap"]))
-            for row in self.rows("SELECT * FROM expansions ORDER BY production_id, step")
+            Expansion(row["production_id"], row["step"], (row["role"], row["observation"], row["sap"])) for row in rows
         ]
+
+    def refine(self, production_id: int, beam: Beam, number: int, parts: int) -> None:
+        """Note that a group is to be made in several parts."""
+        self.write("INSERT OR REPLACE INTO finer VALUES (?, ?, ?, ?, ?, ?)", production_id, *beam, number, parts)
+
+    def finer(self, production_id: int) -> dict[tuple[Beam, int], int]:
+        """In how many parts groups are made, by SAP and number of the group."""
+        rows = self.rows("SELECT * FROM finer WHERE production_id = ?", production_id)
+        return {((row["role"], row["observation"], row["sap"]), row["number"]): row["parts"] for row in rows}
 
     def undecided(self, expansion: Expansion) -> int:
         """How many subbands of the SAP may still tell their frequency: not measured, and a job unfinished."""

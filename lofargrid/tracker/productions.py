@@ -8,7 +8,10 @@ from lofargrid.tracker import records
 from lofargrid.tracker.records import ProductionRecord
 from lofargrid.tracker.store import Store
 
-_PRODUCTION = "SELECT id, name, generation, recipe_hash, paused, created FROM productions "
+_PRODUCTION = (
+    "SELECT p.id, p.name, generation, recipe_hash, paused, p.created, c.name AS campaign, priority, max_running"
+    " FROM productions p LEFT JOIN campaigns c ON c.id = p.campaign_id "
+)
 
 
 class Productions(Store):
@@ -16,16 +19,16 @@ class Productions(Store):
 
     def production(self, name: str) -> ProductionRecord | None:
         """The production of a name, or None."""
-        rows = self.rows(_PRODUCTION + "WHERE name = ?", name)
+        rows = self.rows(_PRODUCTION + "WHERE p.name = ?", name)
         return records.production(rows[0]) if rows else None
 
     def productions(self) -> list[ProductionRecord]:
         """All productions, oldest first."""
-        return [records.production(row) for row in self.rows(_PRODUCTION + "ORDER BY id")]
+        return [records.production(row) for row in self.rows(_PRODUCTION + "ORDER BY p.id")]
 
     def production_by_id(self, production_id: int) -> ProductionRecord:
         """The production of an id."""
-        return records.production(self.rows(_PRODUCTION + "WHERE id = ?", production_id)[0])
+        return records.production(self.rows(_PRODUCTION + "WHERE p.id = ?", production_id)[0])
 
     def recipe(self, production_id: int) -> str:
         """The frozen recipe of a production, as JSON."""

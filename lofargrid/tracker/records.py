@@ -19,6 +19,9 @@ class ProductionRecord:
     recipe_hash: str
     paused: bool
     created: str
+    campaign: str | None
+    priority: int
+    max_running: int | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,49 @@ class AttemptRecord:
     reason: Reason | None
     detail: str
     report: str | None
+    blamed: bool
+    remote_from: str
+    remote_bytes: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Ready jobs that ask for the same and have their inputs at the same site. ``first`` is the id of one."""
+
+    production_id: int
+    step: str
+    home: str
+    grown: str | None
+    shunned: str | None
+    count: int
+    first: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """An attempt that a backend has: where it runs and what it copies over wide-area links."""
+
+    production_id: int
+    step: str
+    site: str
+    phase: Phase
+    started: str | None
+    remote_from: str
+    remote_bytes: int
+
+
+@dataclass(frozen=True)
+class QuarantineRecord:
+    """A node, or with an empty ``node`` a site, that gets no jobs. Times are ISO 8601 UTC."""
+
+    site: str
+    node: str
+    state: str
+    since: str
+    until: str
+    strikes: int
+    reason: str
+    probe: str
 
 
 def production(row: sqlite3.Row) -> ProductionRecord:
@@ -95,13 +141,21 @@ def job(row: sqlite3.Row) -> Job:
         slots=tuple(Slot(**slot) for slot in json.loads(row["slots"] or "[]")),
         attempt=row["attempt"],
         updated=row["updated"],
+        home=row["home"],
+        grown=json.loads(row["grown"] or "{}"),
+        shunned=tuple(json.loads(row["shunned"] or "[]")),
     )
 
 
 def attempt(row: sqlite3.Row) -> AttemptRecord:
     """A row of attempts."""
     reason = Reason(row["reason"]) if row["reason"] else None
-    return AttemptRecord(**{**dict(row), "phase": Phase(row["phase"]), "reason": reason})
+    return AttemptRecord(**{**dict(row), "phase": Phase(row["phase"]), "reason": reason, "blamed": bool(row["blamed"])})
+
+
+def quarantine(row: sqlite3.Row) -> QuarantineRecord:
+    """A row of quarantine."""
+    return QuarantineRecord(**dict(row))
 
 
 def file(row: sqlite3.Row) -> StoredOutput:

@@ -1,6 +1,7 @@
 """The tables of the tracker, as named migrations. A released migration never changes: add another."""
 
 import secrets
+import sqlite3
 
 from sqlite_utils import Database, Migrations
 
@@ -146,10 +147,105 @@ CREATE INDEX events_by_job ON events (job_id);
 """
 
 
+_SITES = """
+CREATE TABLE campaigns (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
+ALTER TABLE productions ADD COLUMN campaign_id INTEGER REFERENCES campaigns;
+ALTER TABLE productions ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE productions ADD COLUMN max_running INTEGER;
+
+-- depth: the step's place in its pipeline. home: the site that holds most of the job's inputs. grown: what it asks
+-- for in place of its step's resources, as JSON. shunned: sites that it keeps away from, as JSON.
+ALTER TABLE jobs ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN home TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN grown TEXT;
+ALTER TABLE jobs ADD COLUMN shunned TEXT;
+DROP INDEX jobs_to_start;
+-- What is far along goes first: it frees scratch, and one product is worth more than many halves.
+CREATE INDEX jobs_to_start ON jobs (production_id, depth DESC, id)
+  WHERE state = 'waiting' AND unmet = 0 AND not_before IS NULL;
+CREATE INDEX jobs_later ON jobs (not_before) WHERE state = 'waiting' AND not_before IS NOT NULL;
+DROP INDEX jobs_ready;
+CREATE INDEX jobs_ready ON jobs (production_id, step, home, grown, shunned) WHERE state = 'ready';
+DROP INDEX jobs_unfinished;
+DROP INDEX jobs_by_step;
+CREATE INDEX jobs_failed ON jobs (production_id, step) WHERE current AND state IN ('failed', 'cancelled');
+CREATE INDEX jobs_stale ON jobs (production_id) WHERE stale AND current;
+
+-- How many standing jobs of a step are in a state, kept by a trigger: telling how a million stand must not count them.
+CREATE TABLE tallies (
+  production_id INTEGER NOT NULL,
+  step TEXT NOT NULL,
+  state TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  PRIMARY KEY (production_id, step, state)
+) WITHOUT ROWID;
+INSERT INTO tallies SELECT production_id, step, state, count(*) FROM jobs WHERE current GROUP BY 1, 2, 3;
+CREATE TRIGGER jobs_tallied AFTER UPDATE OF state, current ON jobs BEGIN
+  UPDATE tallies SET n = n - 1
+    WHERE OLD.current AND production_id = OLD.production_id AND step = OLD.step AND state = OLD.state;
+  INSERT INTO tallies SELECT NEW.production_id, NEW.step, NEW.state, 1 WHERE NEW.current
+    ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+
+-- blamed: its node turned out to be at fault. remote_from, remote_bytes: what it copies over wide-area links.
+ALTER TABLE attempts ADD COLUMN blamed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN remote_from TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempts ADD COLUMN remote_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX attempts_by_node ON attempts (site, node, ended) WHERE ended IS NOT NULL;
+CREATE INDEX attempts_by_site ON attempts (site, ended) WHERE ended IS NOT NULL;
+
+-- node '' is the whole site. state: quarantined | probed | probation | released. probe: the id of the last probe.
+CREATE TABLE quarantine (
+  site TEXT NOT NULL,
+  node TEXT NOT NULL,
+  state TEXT NOT NULL,
+  since TEXT NOT NULL,
+  until TEXT NOT NULL,
+  strikes INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  probe TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (site, node)
+) WITHOUT ROWID;
+
+CREATE TABLE site_events (
+  id INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  site TEXT NOT NULL,
+  node TEXT NOT NULL,
+  text TEXT NOT NULL
+);
+CREATE INDEX site_events_by_site ON site_events (site, id);
+
+-- Groups that are made in several parts, because whole they ask for more than any site grants.
+CREATE TABLE finer (
+  production_id INTEGER NOT NULL REFERENCES productions,
+  role TEXT NOT NULL,
+  observation TEXT NOT NULL,
+  sap INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  parts INTEGER NOT NULL,
+  PRIMARY KEY (production_id, role, observation, sap, number)
+) WITHOUT ROWID;
+"""
+
+
 @migrations()
 def tables(database: Database) -> None:
     """The first tables, and the random id that sets this tracker's attempts apart from all others."""
-    for statement in _TABLES.split(";\n"):
-        if statement.strip():
-            database.execute(statement)
+    _execute(database, _TABLES)
     database.execute("INSERT INTO meta VALUES ('tracker', ?)", [secrets.token_hex(4)])
+
+
+@migrations()
+def sites(database: Database) -> None:
+    """Campaigns, sites with their quarantines, finer groups, and counts that cost nothing."""
+    _execute(database, _SITES)
+
+
+def _execute(database: Database, statements: str) -> None:
+    statement = ""
+    for line in statements.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            database.execute(statement)
+            statement = ""

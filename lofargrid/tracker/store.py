@@ -1,7 +1,7 @@
 """The open file: transactions, rows, and the history that every change writes."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ class Store:
         self.path = path
         self.id: str = self.value("SELECT value FROM meta WHERE key = 'tracker'")
         self._version: int = self.value("PRAGMA data_version")
+
+    def wrap(self, wrapper: Callable[[sqlite3.Connection], sqlite3.Connection]) -> None:
+        """Put something between the tracker and its file, such as what lets a process die between two statements."""
+        self._connection = wrapper(self._connection)
 
     def close(self) -> None:
         """Close the file."""

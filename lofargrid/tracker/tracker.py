@@ -4,7 +4,9 @@ from lofargrid.tracker.attempts import Attempts
 from lofargrid.tracker.files import Files
 from lofargrid.tracker.plans import Plans
 from lofargrid.tracker.productions import Productions
+from lofargrid.tracker.quarantines import Quarantines
+from lofargrid.tracker.sites import Sites
 
 
-class Tracker(Productions, Plans, Attempts, Files):
+class Tracker(Productions, Plans, Attempts, Files, Quarantines, Sites):
     """All tables of the tracker behind verbs. Writers run inside `transaction`; a move and its event are one."""

@@ -33,9 +33,16 @@ class Reason(str, Enum):
     INPUT_TRUNCATED = "input-truncated"
     INPUT_UNSAFE = "input-unsafe"
     INPUT_WRONG_KIND = "input-wrong-kind"
+    INPUT_NEARLINE = "input-nearline"
+    STORAGE_UNAVAILABLE = "storage-unavailable"
+    STORAGE_FULL = "storage-full"
+    CREDENTIAL_EXPIRED = "credential-expired"
+    CREDENTIAL_REFUSED = "credential-refused"
     SOFTWARE_MISSING = "software-missing"
+    SOFTWARE_UNREACHABLE = "software-unreachable"
     PAYLOAD_FAILED = "payload-failed"
     PAYLOAD_KILLED = "payload-killed"
+    PAYLOAD_CRASHED = "payload-crashed"
     OUT_OF_MEMORY = "out-of-memory"
     OUT_OF_TIME = "out-of-time"
     CHECK_FAILED = "check-failed"
@@ -43,6 +50,9 @@ class Reason(str, Enum):
     OUTPUT_MISSING = "output-missing"
     STAGE_OUT_FAILED = "stage-out-failed"
     STOPPED = "stopped"
+    EVICTED = "evicted"
+    HELD = "held"
+    NOT_STARTED = "not-started"
     RUNNER_ERROR = "runner-error"
     LOST = "lost"
     SUBMIT_FAILED = "submit-failed"
@@ -125,6 +135,7 @@ class Limits(NamedTuple):
     walltime_s: Number
     memory_mb: int
     scratch_mb: int = 0
+    cores: int = 1
 
 
 class JobSpec(NamedTuple):
@@ -133,7 +144,9 @@ class JobSpec(NamedTuple):
     ``sandbox`` is a folder with the pipeline's scripts, linked into the work directory as ``sandbox``.
     ``files`` are small texts (rendered parsets) written into the work directory before the payload.
     ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
-    ``destination`` is the folder URL that takes the outputs.
+    ``destination`` is the folder URL that takes the outputs. ``node`` is the only node that may run it, ``avoid``
+    nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s`` seconds keeps
+    its slot until then, so that a broken node gets few jobs.
     """
 
     attempt: str
@@ -155,6 +168,9 @@ class JobSpec(NamedTuple):
     path: tuple[str, ...] = ()
     aliases: Mapping[str, str] = {}
     software: Mapping[str, str] = {}
+    node: str = ""
+    avoid: tuple[str, ...] = ()
+    linger_s: Number = 0
     contract: int = CONTRACT_VERSION
 
 
@@ -247,6 +263,7 @@ def job_from_json(text: str) -> JobSpec:
                 "checks": tuple(_check(entry) for entry in data["checks"]),
                 "outputs": tuple(OutputFile(**entry) for entry in data["outputs"]),
                 "path": tuple(data["path"]),
+                "avoid": tuple(data.get("avoid", ())),
             }
         )
     except (KeyError, TypeError, AttributeError) as error:

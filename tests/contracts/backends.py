@@ -10,13 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from lofargrid_runner.contract import JobSpec, Limits, Reason, report_from_json
+from lofargrid_runner.contract import InputFile, JobSpec, Limits, Reason, report_from_json
 
 from lofargrid.backends.base import Backend, Observation
 from lofargrid.backends.local import LocalBackend
+from lofargrid.model import Site
+from lofargrid.simulation.faults import Flaw
+from lofargrid.simulation.grid import Grid
+from lofargrid.simulation.work import StepCost, Work
 from lofargrid.states import Phase
 from tests.unit.engine_factories import ScriptedBackend
 
+SITE = "here"
 PATIENCE_S = 30.0
 OVER = (Phase.ENDED, Phase.LOST)
 
@@ -139,6 +144,45 @@ class Local:
             backend.close()
         for pipe in self.pipes.values():
             os.close(pipe)
+
+
+class Simulated:
+    """The grid in a box: each payload takes ten times as long as the one before, and time passes when it is told to."""
+
+    def __init__(self, folder: Path, nodes: int = 4) -> None:
+        self.folder = folder
+        self.input = f"davs://{SITE}.example/data/in"
+        site = Site(SITE, slots=nodes, prefixes=(f"davs://{SITE}.example/data",))
+        steps = {f"step{number}": StepCost(seconds=100.0 * 10**number, spread=0.0) for number in range(1, 6)}
+        self.grid = Grid({SITE: site}, work=Work(steps), keep_trace=True)
+        self.backend = self.grid.backend
+        self.nodes = [node.host for node in self.grid.nodes[SITE]]
+
+    def job(self, number: int) -> JobSpec:
+        url = f"{self.input}/{number}"
+        self.grid.add_file(url, 1000)
+        source = InputFile("raw", f"{number}", url, "raw")
+        one = spec(self.folder, number)
+        limits = one.limits._replace(walltime_s=1e9)
+        return one._replace(site=SITE, step=f"step{number}", inputs=(source,), limits=limits)
+
+    def underway(self, one: JobSpec) -> None:
+        self.grid.clock.advance(self.grid.clock.elapsed_s + 60.0)
+
+    def end(self, one: JobSpec, exit_code: int = 0) -> None:
+        if exit_code:
+            self.grid.files.flaws[one.inputs[0].url] = Flaw.CHOKING
+        while one.attempt not in [past.attempt for past in self.grid.measure.attempts]:
+            self.grid.clock.step(float("inf"))
+
+    def starts(self, one: JobSpec) -> int:
+        return sum(" start " in line and one.attempt.partition("-")[2] in line for line in self.grid.trace.lines)
+
+    def reopen(self) -> Backend:
+        return self.backend
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Watcher:

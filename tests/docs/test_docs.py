@@ -141,6 +141,7 @@ def rule_text(reason: Reason) -> str:
     [
         ("production-yaml.md", ProductionDocument),
         ("pipeline-yaml.md", pipelines.Pipeline),
+        ("sites-yaml.md", SitesDocument),
         ("software-yaml.md", SoftwareDocument),
     ],
 )

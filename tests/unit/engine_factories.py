@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from lofargrid import productions
 from lofargrid.backends.base import LOG_NAME, REPORT_NAME, Changes, Observation
 from lofargrid.engine import Engine, Places, Tick
 from lofargrid.errors import BackendError
-from lofargrid.model import Job, Subband
+from lofargrid.model import Job, Site, Subband
 from lofargrid.names import file_url, path_of
 from lofargrid.pipelines import Pipeline
 from lofargrid.productions import Entered
@@ -25,7 +25,7 @@ from lofargrid.states import FINAL, JobState, Phase, Reason
 from lofargrid.storage.base import Storage
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
-from lofargrid.tracker.records import ProductionRecord
+from lofargrid.tracker.records import ProductionRecord, QuarantineRecord
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = "2024-01-01T00:00:00.000+00:00"
@@ -127,8 +127,6 @@ class ScriptedBackend:
     """
 
     name = "scripted"
-    site = "nowhere"
-    most_in_flight = 500
 
     def __init__(self) -> None:
         self.specs: dict[str, JobSpec] = {}
@@ -137,6 +135,7 @@ class ScriptedBackend:
         self.down = False
         self.accepts: int | None = None
         self.auto = False
+        self.avoided: dict[str, list[str]] = {}
         self._told: list[Observation] = []
         self._latest: dict[str, Observation] = {}
 
@@ -169,6 +168,10 @@ class ScriptedBackend:
                 self.cancelled.append(attempt)
                 report = self._report(self.specs[attempt], reason=Reason.STOPPED.value, outcome="failed")
                 self._tell(Observation(attempt, Phase.ENDED, report, to_json(report)))
+
+    def avoid(self, nodes: Mapping[str, Collection[str]]) -> None:
+        self._answer()
+        self.avoided = {site: sorted(names) for site, names in nodes.items()}
 
     def fetch(self, attempt: str, into: Path) -> list[Path]:
         self._answer()
@@ -261,6 +264,7 @@ class World:
     storage: Storage = field(default_factory=LocalStorage)
     time: datetime = START
     sandbox: Callable[[Recipe], str] = lambda recipe: "/sandbox"
+    sites: dict[str, Site] = field(default_factory=lambda: {"nowhere": Site("nowhere", slots=500, guarded=False)})
 
     def __post_init__(self) -> None:
         self.tracker = open_tracker(self.folder / "tracker.db")
@@ -278,9 +282,28 @@ class World:
         software = Software("local", (), {}, {}, Values(), {}, {})
         places = Places("someone", "someone@example.org", lambda one: self.sandbox(one), self.scratch,
                         lambda one: (software, {"DP3": "6.3"}))  # fmt: skip
-        return Engine(tracker, self.backend, self.storage, places, lambda: self.time)
+        return Engine(tracker, self.backend, self.sites, self.storage, places, lambda: self.time)
 
-    def scratch(self, given: Recipe) -> str:
+    @property
+    def slots(self) -> int:
+        return self.sites["nowhere"].slots
+
+    @slots.setter
+    def slots(self, slots: int) -> None:
+        """How many jobs the one site takes from now on; a new engine looks at it."""
+        self.sites["nowhere"] = replace(self.sites["nowhere"], slots=slots)
+        self.engine = self.new_engine(self.tracker)
+
+    def shut(self) -> None:
+        """Let the one site take no jobs: they stay ready."""
+        record = QuarantineRecord("nowhere", "", "quarantined", self.now, "9999", 1, "the test says so", "")
+        self.tracker.put_in_quarantine(record)
+
+    def open(self) -> None:
+        """Let the site take jobs again."""
+        self.tracker.release("nowhere", "", self.now)
+
+    def scratch(self, given: Recipe, site: Site | None = None) -> str:
         return f"{given.output}/.lofargrid-{self.tracker.id}-{given.production}"
 
     def restart(self) -> None:

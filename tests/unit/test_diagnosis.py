@@ -120,7 +120,7 @@ def test_a_job_that_will_be_tried_again_says_after_what(world: World) -> None:
 
 
 def test_a_job_that_could_start_waits_for_a_slot(world: World) -> None:
-    world.backend.most_in_flight = 0
+    world.shut()
     world.enter(recipe([100]))
     world.tick()
     assert why(world, name(100)).cause == f"ready since {NOW}, waits for a free slot"

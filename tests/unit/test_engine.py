@@ -85,11 +85,11 @@ def test_a_job_may_end_before_anybody_saw_it_run(world: World) -> None:
 def test_a_failed_attempt_with_tries_left_puts_its_job_back_and_waits(world: World) -> None:
     world.enter(recipe([100], ALONE))
     world.tick()
-    world.backend.fail(name(100), Reason.PAYLOAD_KILLED, "signal 9")
+    world.backend.fail(name(100), Reason.INPUT_UNREADABLE, "no rights")
     world.tick()
     job = world.job(name(100))
     assert (job.state, job.reason, job.detail, job.tries) == (
-        JobState.WAITING, Reason.PAYLOAD_KILLED, "signal 9", 1,
+        JobState.WAITING, Reason.INPUT_UNREADABLE, "no rights", 1,
     )  # fmt: skip
     world.tick()
     assert world.job(name(100)).state is JobState.WAITING, "its time has not come"
@@ -129,17 +129,20 @@ def test_a_failure_without_a_reason_is_the_runners_own(world: World) -> None:
     assert world.job(name(100)).reason is Reason.RUNNER_ERROR
 
 
-def test_a_held_attempt_is_noted_and_not_given_up(world: World) -> None:
+def test_a_held_attempt_is_given_up_and_its_job_tried_again(world: World) -> None:
     world.enter(recipe([100], ALONE))
     world.tick()
     world.backend.hold(name(100))
     world.tick()
     [attempt] = world.tracker.attempts(world.job(name(100)).id)
-    assert (attempt.phase, world.job(name(100)).state) == (Phase.HELD, JobState.SUBMITTED)
+    assert (attempt.phase, attempt.reason, attempt.detail) == (Phase.LOST, Reason.HELD, "no disk")
+    assert world.backend.cancelled == [attempt.id]
+    world.tick(later_s=60)
+    assert world.job(name(100)).state is JobState.SUBMITTED
 
 
 def test_no_more_is_handed_over_than_the_backend_takes(world: World) -> None:
-    world.backend.most_in_flight = 2
+    world.slots = 2
     world.enter(recipe(range(100, 105), ALONE))
     world.tick(3)
     assert world.backend.started == [name(100), name(101)]
@@ -202,11 +205,11 @@ def test_an_intermediate_that_is_gone_from_the_tracker_fails_its_reader_with_the
     world.enter(recipe([100], {"first": FIRST, "second": second}))
     world.tick()
     world.backend.succeed(name(100))
-    world.backend.most_in_flight = 0
+    world.shut()
     world.tick()
     [file] = world.tracker.files(world.job(name(100)).id)
     world.tracker.note_deleted(file)
-    world.backend.most_in_flight = 1
+    world.open()
     world.tick()
     job = world.job(name(100, "second"))
     assert (job.state, job.reason) == (JobState.FAILED, Reason.SUBMIT_FAILED)
@@ -311,14 +314,15 @@ def test_two_subbands_at_one_frequency_fail_their_group(world: World) -> None:
 
 def test_the_cancelling_of_the_last_silent_subband_by_another_process_lets_the_groups_be_made(world: World) -> None:
     world.enter(recipe([100, 101], minimum_subbands=0.1))
-    world.backend.most_in_flight = 1
+    world.slots = 1
     world.tick()
     world.backend.succeed(name(100))
-    world.backend.most_in_flight = 0
+    world.shut()
     world.tick()
     elsewhere = World(world.folder, backend=world.backend)
     elsewhere.cancel(name(101))
-    world.backend.most_in_flight = 500
+    world.open()
+    world.slots = 500
     world.tick()
     assert world.job(GROUP).state is JobState.SUBMITTED
 
@@ -519,7 +523,7 @@ def test_redo_stale_makes_group_and_image_anew_and_keeps_the_rest(world: World) 
     assert json.loads((world.output / f"{IMAGE_JOB}.fits.json").read_text())["missing_subbands"] == {}
 
 
-def merging_without_101(world: World, slots: int = 500) -> str:
+def merging_without_101(world: World, shut: bool = False) -> str:
     """Subbands 100 and 102 are there, 101 failed, and their merge is on its way."""
     world.enter(recipe([100, 101, 102], {"first": FIRST, "band": BAND}, minimum_subbands=0.5,
                        parameters={"group_size": 100}))  # fmt: skip
@@ -527,7 +531,8 @@ def merging_without_101(world: World, slots: int = 500) -> str:
     world.backend.succeed(name(100))
     world.backend.succeed(name(102))
     world.backend.fail(name(101), Reason.INPUT_MISSING)
-    world.backend.most_in_flight = slots
+    if shut:
+        world.shut()
     world.tick()
     return "L1-SAP000-G0001-band"
 
@@ -573,11 +578,11 @@ def test_a_merge_that_is_tried_again_takes_the_late_input_and_is_not_stale(world
 
 
 def test_a_merge_not_handed_over_yet_waits_for_an_input_that_is_tried_again(world: World) -> None:
-    group = merging_without_101(world, slots=0)
+    group = merging_without_101(world, shut=True)
     assert world.job(group).state is JobState.READY
     world.retry(name(101))
     assert world.job(group).state is JobState.WAITING
-    world.backend.most_in_flight = 500
+    world.open()
     world.finish()
     assert (len(world.backend.spec(group).inputs), world.tracker.lacks(world.job(group).id)) == (3, [])
 
@@ -1138,7 +1143,7 @@ def test_an_output_that_cannot_be_written_holds_up_only_its_own_production(tmp_p
     (tmp_path / "file").write_text("not a folder")
     steps = {"first": FIRST | {"outputs": {"ms": BAND["outputs"]["ms"]}}}
     scratch = world.scratch
-    world.scratch = lambda one: scratch(replace(one, output=file_url(str(world.output))))
+    world.scratch = lambda one, site: scratch(replace(one, output=file_url(str(world.output))))
     world.engine = world.new_engine(world.tracker)
     world.enter(recipe([100], steps, output=file_url(str(tmp_path / "file"))))
     world.enter(recipe([101], steps, production="other"))
@@ -1156,7 +1161,7 @@ def test_an_output_that_cannot_be_written_holds_up_only_its_own_production(tmp_p
 
 
 def test_a_paused_production_starts_nothing_more_and_lets_run_what_runs(world: World) -> None:
-    world.backend.most_in_flight = 1
+    world.slots = 1
     world.enter(recipe([100, 101, 102], ALONE))
     world.tick()
     world.tracker.pause(world.production.id, True, world.now)

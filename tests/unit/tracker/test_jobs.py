@@ -100,28 +100,36 @@ def test_a_reset_forgets_reason_tries_and_earlier_failures(world: World) -> None
     job = world.job(name(100))
     world.tracker.move(job, JobState.READY, world.now)
     attempt = world.tracker.intend(world.job(name(100)), "b", "s", world.now)
-    assert world.tracker.same_failures(job.id, Reason.LOST) == 0
+    assert world.tracker.failures(job.id) == []
     world.tracker.end_attempt(attempt, Phase.LOST, world.now, Reason.LOST, "", None)
-    assert world.tracker.same_failures(job.id, Reason.LOST) == 1
+    assert [one.reason for one in world.tracker.failures(job.id)] == [Reason.LOST]
     world.tracker.move(world.job(name(100)), JobState.FAILED, world.now, Reason.LOST, "gone", tries=2)
     world.tracker.reset(world.job(name(100)), world.now)
     again = world.job(name(100))
     assert (again.state, again.reason, again.detail, again.tries) == (JobState.WAITING, None, "", 0)
-    assert world.tracker.same_failures(job.id, Reason.LOST) == 0
+    assert world.tracker.failures(job.id) == []
 
 
 def test_jobs_start_in_plan_order_when_their_needs_and_their_time_allow(world: World) -> None:
-    tracker = world.tracker
-    assert [job.name for job in tracker.to_start(world.now, 10)] == [name(100), name(101)]
-    assert [job.name for job in tracker.to_start(world.now, 1)] == [name(100)]
+    tracker, production = world.tracker, world.production.id
+    assert [job.name for job in tracker.to_start(production, 10)] == [name(100), name(101)]
+    assert [job.name for job in tracker.to_start(production, 1)] == [name(100)]
     world.move(name(100), *ROADS[JobState.SUBMITTED])
     later = "2024-01-01T00:00:10.000+00:00"
     tracker.move(world.job(name(100)), JobState.WAITING, world.now, Reason.LOST, not_before=later)
-    assert [job.name for job in tracker.to_start(world.now, 10)] == [name(101)]
-    assert [job.name for job in tracker.to_start(later, 10)] == [name(100), name(101)]
-    tracker.pause(world.production.id, True, world.now)
-    assert tracker.to_start(later, 10) == []
-    assert tracker.ready(10) == []
+    tracker.wake(world.now)
+    assert [job.name for job in tracker.to_start(production, 10)] == [name(101)]
+    tracker.wake(later)
+    assert [job.name for job in tracker.to_start(production, 10)] == [name(100), name(101)]
+
+
+def test_a_paused_production_has_nothing_to_start_and_nothing_ready(world: World) -> None:
+    world.move(name(100), JobState.READY)
+    assert world.tracker.startable() == [world.production.id]
+    assert [kind.count for kind in world.tracker.ready_kinds()] == [1]
+    world.tracker.pause(world.production.id, True, world.now)
+    assert (world.tracker.startable(), world.tracker.ready_kinds()) == ([], [])
+
 
 
 def test_jobs_are_found_by_name_attempt_or_batch_id(world: World) -> None:

@@ -1,0 +1,147 @@
+"""A rehearsal: productions run by the real engine over a simulated grid until they have ended."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from lofargrid import productions, retry
+from lofargrid.engine import Engine, Places, Tick
+from lofargrid.model import Site
+from lofargrid.recipes import Recipe
+from lofargrid.rehearsal.crash import Crash, Executioner, MortalConnection, MortalPort
+from lofargrid.retry import Rule
+from lofargrid.simulation.grid import Grid
+from lofargrid.software import Software, Values
+from lofargrid.states import Reason
+from lofargrid.tracker import Tracker, open_tracker
+
+SOFTWARE = Software("rehearsal", (), {}, {}, Values(), {}, {})
+PERIOD_S = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a rehearsal ended. ``makespan_s`` is the virtual time until the last product stood."""
+
+    ended: bool
+    makespan_s: float
+    ticks: int
+    crashes: int
+    troubles: tuple[str, ...]
+
+
+class Rehearsal:
+    """Productions on a simulated grid.
+
+    Parameters
+    ----------
+    grid
+        The grid; the input files lie on it.
+    tracker
+        Where the tracker's file is to be.
+    software
+        What the recipes' software is here.
+    rules
+        What to do after a failure.
+    executioner
+        Lets the engine's process die; None lets it live.
+    watch
+        Called with the tracker after every tick.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        tracker: Path,
+        software: Callable[[Recipe], tuple[Software, Mapping[str, str]]] = lambda recipe: (SOFTWARE, {}),
+        rules: Mapping[Reason, Rule] = retry.RULES,
+        executioner: Executioner | None = None,
+        watch: Callable[[Tracker], None] = lambda tracker: None,
+    ) -> None:
+        self.grid = grid
+        self._path = tracker
+        self._software = software
+        self._rules = rules
+        self._executioner = executioner
+        self._watch = watch
+        self._ticks = 0
+        self._ended_s = 0.0
+        self._troubles: tuple[str, ...] = ()
+        self._open()
+
+    def _open(self) -> None:
+        """The process begins: only the file and the grid remain from an earlier one."""
+        self.tracker = open_tracker(self._path)
+        self.tracker.write("PRAGMA synchronous = OFF")  # the machine does not fail here, only its processes do
+        backend: Any = self.grid.backend
+        storage: Any = self.grid.storage
+        if self._executioner:
+            self.tracker.wrap(lambda one: cast(Any, MortalConnection(one, cast(Executioner, self._executioner))))
+            backend = MortalPort(backend, self._executioner)
+            storage = MortalPort(storage, self._executioner)
+        places = Places("rehearsal", "rehearsal", lambda recipe: "/sandbox", self.scratch, self._software)
+        self.engine = Engine(
+            self.tracker, backend, self.grid.sites, storage, places, self.grid.clock.now, self._rules
+        )  # fmt: skip
+
+    @staticmethod
+    def scratch(recipe: Recipe, site: Site) -> str:
+        """The folder of a production's intermediates at a site."""
+        return f"{site.scratch.rstrip('/')}/{recipe.production}"
+
+    @property
+    def now(self) -> str:
+        """The virtual time as the tracker writes it."""
+        return self.grid.clock.now().isoformat(timespec="milliseconds")
+
+    def enter(self, recipes: Sequence[Recipe]) -> None:
+        """Enter productions."""
+        for recipe in recipes:
+            productions.enter(self.tracker, recipe, self.now)
+
+    def run(self, most: timedelta, period_s: float = PERIOD_S) -> Outcome:
+        """Tick until everything has ended, or the time is over."""
+        until_s = self.grid.clock.elapsed_s + most.total_seconds()
+        while not self._over() and self.grid.clock.elapsed_s < until_s:
+            tick = self.tick()
+            if tick and tick.troubles:
+                self._troubles = tick.troubles
+            if tick is None or not tick.moves:
+                self.grid.backend.wait(period_s)
+            else:
+                self.grid.backend.wait(min(period_s, 5.0))
+        crashes = self._executioner.crashes if self._executioner else 0
+        return Outcome(self._over(), self.grid.clock.elapsed_s, self._ticks, crashes, self._troubles)
+
+    def tick(self) -> Tick | None:
+        """One tick of the engine; None if its process died in it and another one began."""
+        self._ticks += 1
+        tick: Tick | None = None
+        if self._executioner:
+            self._executioner.armed = True
+        try:
+            tick = self.engine.tick()
+        except Crash:
+            self._reborn()
+        finally:
+            if self._executioner:
+                self._executioner.armed = False
+        self._watch(self.tracker)
+        return tick
+
+    def _reborn(self) -> None:
+        if self._executioner:
+            self._executioner.armed = False
+        with contextlib.suppress(Exception):
+            self.tracker.close()
+        self._open()
+
+    def _over(self) -> bool:
+        return self.tracker.all_ended()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.tracker.close()

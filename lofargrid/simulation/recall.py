@@ -1,0 +1,136 @@
+"""The simulated recall service: requests over the tapes of all sites."""
+
+import random
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from lofargrid.errors import BackendError
+from lofargrid.simulation.faults import Cause, Faults
+from lofargrid.simulation.files import File, Files
+from lofargrid.simulation.gate import Gate
+from lofargrid.simulation.tape import Tape
+from lofargrid.simulation.trace import Trace
+from lofargrid.simulation.weather import Weather
+from lofargrid.storage.base import Locality, Recalled, RecallState
+
+_QUEUED = Recalled(RecallState.QUEUED)
+_ONLINE = Recalled(RecallState.ONLINE)
+
+
+class SimulatedRecall:
+    """Recalls files from simulated tapes. See `Recall` for what its calls guarantee.
+
+    As real services do, it may say that a file is online which is not, and leave a file queued for ever.
+
+    Parameters
+    ----------
+    files
+        What lies where.
+    tapes
+        The tapes of each site that has some.
+    weather, gate, faults, trace, stream
+        When sites are down; the way to the service; what goes wrong; where that is written; randomness.
+    """
+
+    def __init__(
+        self, files: Files, tapes: Mapping[str, Tape], weather: Weather, gate: Gate, faults: Faults, trace: Trace,
+        stream: random.Random,
+    ) -> None:  # fmt: skip
+        self._files = files
+        self._tapes = tapes
+        self._weather = weather
+        self._gate = gate
+        self._faults = faults
+        self._trace = trace
+        self._stream = stream
+        self._requests: dict[str, dict[str, Recalled]] = {}
+        self._made = 0
+
+    def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
+        """See `Recall.locality`."""
+        return self._gate.call("ask where files are", lambda: {url: self._locality(url) for url in urls})
+
+    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+        """See `Recall.request`."""
+        self._require_credential("request files from tape")
+        return self._gate.call("request files from tape", lambda: self._request(urls, lifetime_s))
+
+    def poll(self, request: str) -> Mapping[str, Recalled]:
+        """See `Recall.poll`."""
+        return self._gate.call("ask for a recall", lambda: dict(self._requests.get(request, {})))
+
+    def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
+        """See `Recall.extend`."""
+        self._require_credential("extend pins")
+
+        def extend(given: Sequence[str]) -> None:
+            for tape, file in self._on_tape(given):
+                tape.pin(file, lifetime_s)
+
+        self._gate.call_each("extend pins", urls, extend)
+
+    def release(self, urls: Sequence[str]) -> None:
+        """See `Recall.release`."""
+        self._require_credential("release files")
+        self._gate.call_each("release files", urls, self._release)
+
+    def cancel(self, request: str) -> None:
+        """See `Recall.cancel`."""
+        self._gate.call("cancel a recall", lambda: self._cancel(request))
+
+    def _locality(self, url: str) -> Locality:
+        file = self._files.get(url)
+        return file.locality if file else Locality.ABSENT
+
+    def _request(self, urls: Sequence[str], lifetime_s: float) -> str:
+        self._made += 1
+        name = f"recall-{self._made}"
+        told: dict[str, Recalled] = dict.fromkeys(urls, _QUEUED)
+        self._requests[name] = told
+        self._trace.note("recall", request=name, files=len(told))
+        for url in told:
+            self._ask(told, url, lifetime_s)
+        return name
+
+    def _ask(self, told: dict[str, Recalled], url: str, lifetime_s: float) -> None:
+        file = self._files.get(url)
+        if file is None:
+            told[url] = Recalled(RecallState.FAILED, "No such file or directory")
+        elif (tape := self._tapes.get(file.site)) is None:
+            told[url] = _ONLINE
+        elif self._weather.is_bad(Cause.STORAGE_DOWN, file.site):
+            told[url] = Recalled(RecallState.FAILED, f"the storage of {file.site}: Connection timed out")
+        elif file.locality is not Locality.ONLINE and self._happens(self._faults.recall_hangs, Cause.RECALL_HANGS, url):
+            return  # it stays queued for ever
+        else:
+            if file.locality is not Locality.ONLINE and self._happens(self._faults.recall_lied, Cause.RECALL_LIED, url):
+                told[url] = _ONLINE
+            tape.recall(file, lifetime_s, partial(self._came, told, url))
+
+    def _came(self, told: dict[str, Recalled], url: str, problem: str) -> None:
+        told[url] = Recalled(RecallState.FAILED, problem) if problem else _ONLINE
+
+    def _release(self, urls: Sequence[str]) -> None:
+        for tape, file in self._on_tape(urls):
+            tape.unpin(file)
+
+    def _cancel(self, request: str) -> None:
+        told = self._requests.pop(request, {})
+        for others in self._requests.values():
+            told = {url: one for url, one in told.items() if others.get(url) is not _QUEUED}
+        for tape, file in self._on_tape([url for url, one in told.items() if one is _QUEUED]):
+            tape.forget(file)
+
+    def _on_tape(self, urls: Sequence[str]) -> list[tuple[Tape, File]]:
+        files = [file for url in urls if (file := self._files.get(url))]
+        return [(self._tapes[file.site], file) for file in files if file.site in self._tapes]
+
+    def _require_credential(self, what: str) -> None:
+        if self._weather.is_bad(Cause.CREDENTIAL_EXPIRED):
+            raise BackendError(f"cannot {what}: the proxy has expired")
+
+    def _happens(self, chance: float, cause: Cause, url: str) -> bool:
+        if self._stream.random() >= chance:
+            return False
+        self._trace.fault(cause, url=url)
+        return True

@@ -1,0 +1,120 @@
+"""What every recall service promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pytest
+
+from lofargrid.model import Site
+from lofargrid.simulation.grid import Grid
+from lofargrid.simulation.tape import Library
+from lofargrid.storage.base import Locality, Recall, RecallState
+
+WEEK_S = 7 * 86400.0
+
+
+class Archive(Protocol):
+    """A recall service, some files on its tapes, one on disk, and one that is not there."""
+
+    recall: Recall
+    taped: list[str]
+    on_disk: str
+    absent: str
+
+    def patience(self) -> None:
+        """Let happen what is on its way."""
+
+
+@dataclass
+class SimulatedArchive:
+    def __post_init__(self) -> None:
+        sites = {name: Site(name, prefixes=(f"davs://{name}.example/",)) for name in ("archive", "disks")}
+        self.grid = Grid(sites, libraries={"archive": Library()})
+        self.recall = self.grid.recall
+        self.taped = [f"davs://archive.example/L1/{number}" for number in range(4)]
+        self.on_disk, self.absent = "davs://disks.example/L1/0", "davs://archive.example/L1/none"
+        for url in (*self.taped, self.on_disk):
+            self.grid.add_file(url, 10**9, on_tape=True)
+
+    def patience(self) -> None:
+        self.grid.clock.advance(self.grid.clock.elapsed_s + 3600.0)
+
+
+@pytest.fixture(params=[SimulatedArchive])
+def archive(request: pytest.FixtureRequest) -> Archive:
+    made: Archive = request.param()
+    return made
+
+
+def states(archive: Archive, request: str) -> list[RecallState]:
+    return [seen.state for _, seen in sorted(archive.recall.poll(request).items())]
+
+
+def test_where_files_are_is_told_of_each(archive: Archive) -> None:
+    urls = [archive.taped[0], archive.on_disk, archive.absent]
+    told = archive.recall.locality(urls)
+    assert [told[url] for url in urls] == [Locality.NEARLINE, Locality.ONLINE, Locality.ABSENT]
+
+
+def test_what_is_asked_for_comes_online_and_the_rest_stays_where_it_is(archive: Archive) -> None:
+    request = archive.recall.request(archive.taped[:2], WEEK_S)
+    assert states(archive, request) == [RecallState.QUEUED] * 2
+    archive.patience()
+    assert states(archive, request) == [RecallState.ONLINE] * 2
+    told = archive.recall.locality(archive.taped)
+    assert [told[url] for url in archive.taped] == [Locality.ONLINE] * 2 + [Locality.NEARLINE] * 2
+
+
+def test_asking_again_is_another_request_for_the_same_file(archive: Archive) -> None:
+    first = archive.recall.request(archive.taped[:1], WEEK_S)
+    archive.patience()
+    second = archive.recall.request(archive.taped[:1], WEEK_S)
+    archive.patience()
+    assert first != second
+    assert states(archive, first) == states(archive, second) == [RecallState.ONLINE]
+
+
+def test_a_file_on_disk_is_there_and_one_that_is_not_fails_with_its_cause(archive: Archive) -> None:
+    request = archive.recall.request([archive.on_disk, archive.absent], WEEK_S)
+    archive.patience()
+    told = archive.recall.poll(request)
+    assert told[archive.on_disk].state is RecallState.ONLINE
+    assert told[archive.absent].state is RecallState.FAILED
+    assert told[archive.absent].detail
+
+
+def test_of_an_unknown_request_nothing_is_told_and_cancelling_it_does_nothing(archive: Archive) -> None:
+    assert dict(archive.recall.poll("no such request")) == {}
+    archive.recall.cancel("no such request")
+
+
+def test_what_is_cancelled_does_not_come(archive: Archive) -> None:
+    request = archive.recall.request(archive.taped[:1], WEEK_S)
+    for _ in range(2):
+        archive.recall.cancel(request)
+    archive.patience()
+    assert archive.recall.locality(archive.taped[:1])[archive.taped[0]] is Locality.NEARLINE
+    assert dict(archive.recall.poll(request)) == {}
+
+
+def test_cancelling_takes_back_neither_what_has_come_nor_what_another_request_waits_for(archive: Archive) -> None:
+    first = archive.recall.request(archive.taped[:1], WEEK_S)
+    archive.patience()
+    second, third = (archive.recall.request(archive.taped[:2], WEEK_S) for _ in range(2))
+    archive.recall.cancel(first)
+    archive.recall.cancel(second)
+    archive.patience()
+    told = archive.recall.locality(archive.taped[:2])
+    assert [told[url] for url in archive.taped[:2]] == [Locality.ONLINE] * 2
+    assert states(archive, third) == [RecallState.ONLINE] * 2
+
+
+def test_releasing_and_extending_may_be_repeated_and_pass_over_the_unknown(archive: Archive) -> None:
+    archive.recall.request(archive.taped[:1], WEEK_S)
+    archive.patience()
+    for _ in range(2):
+        archive.recall.extend([*archive.taped, archive.absent], WEEK_S)
+        archive.recall.release([*archive.taped, archive.absent])
+    assert archive.recall.locality(archive.taped)[archive.taped[3]] is Locality.NEARLINE
