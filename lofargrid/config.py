@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from lofargrid.documents import Document, read_document, shown
 from lofargrid.errors import Fault, InputError
@@ -16,6 +16,8 @@ from lofargrid.names import is_url, printable, safe_name
 
 GapsPolicy = Literal["flag", "skip", "fail"]
 BackendName = Literal["local", "htcondor", "dirac"]
+PRIORITIES = range(-1000, 1001)
+MOST_RUNNING = 1_000_000
 
 
 class Policy(Document):
@@ -27,7 +29,10 @@ class Policy(Document):
 
 
 class ProductionDocument(Document):
-    """production.yaml, as its writer wrote it."""
+    """production.yaml, as its writer wrote it.
+
+    ``priority`` and ``max_running`` say when its jobs run and not what they make: they are no part of the recipe.
+    """
 
     production: str
     pipeline: str
@@ -38,6 +43,8 @@ class ProductionDocument(Document):
     backend: BackendName = "local"
     sites: str | list[str] = "all"
     policy: Policy = Policy()
+    priority: int = 0
+    max_running: int | None = None
 
     @field_validator("production", "pipeline")
     @classmethod
@@ -51,6 +58,16 @@ class ProductionDocument(Document):
     def _nothing_set(cls, value: Any) -> Any:
         """A key whose lines are all commented out sets nothing."""
         return {} if value is None else value
+
+    @field_validator("priority", "max_running", mode="before")
+    @classmethod
+    def _in_bounds(cls, value: Any, field: ValidationInfo) -> Any:
+        if field.field_name == "max_running" and value is None:
+            return value
+        bounds = PRIORITIES if field.field_name == "priority" else range(1, MOST_RUNNING + 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value not in bounds:
+            raise ValueError(f"{shown(value)} is not a whole number from {bounds[0]} to {bounds[-1]}")
+        return value
 
     @field_validator("output")
     @classmethod

@@ -4,7 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lofargrid.model import Demand, Job, Site, Source
 from lofargrid.pipelines import Step
+from lofargrid.placement import shortage
 from lofargrid.sites import site_of
+
+LESSON_JOBS = 3
+LESSON_SHARE = 0.25
+"""From so many jobs of a step on, and such a share of them, that it asked for too little the others learn."""
 
 
 def demand_of(job: Job, step: Step, sources: Mapping[str, Sequence[Source]], sites: Mapping[str, Site]) -> Demand:
@@ -30,23 +35,45 @@ def _bytes_at(sources: Iterable[Source], sites: Mapping[str, Site]) -> dict[str,
     return found
 
 
-def growth(demand: Demand, step: Step) -> dict[str, float]:
-    """What of a demand is more than the step's own resources."""
-    resources = step.resources
-    grown: dict[str, float] = {}
-    if demand.memory_mb > resources.memory_mb:
-        grown["memory_mb"] = demand.memory_mb
-    if demand.walltime_min > resources.walltime_min:
-        grown["walltime_min"] = demand.walltime_min
-    return grown
+def growth(asked: Demand, wanted: Demand) -> dict[str, float]:
+    """What a job asks for in place of what it asked for before."""
+    pairs = {
+        "memory_mb": (asked.memory_mb, wanted.memory_mb),
+        "walltime_min": (asked.walltime_min, wanted.walltime_min),
+        "scratch_mb": (asked.scratch_mb, wanted.scratch_mb),
+    }
+    return {what: after for what, (before, after) in pairs.items() if after != before}
 
 
-def most_of(sites: Iterable[Site]) -> Demand:
-    """The most that any of some sites grants."""
-    every = [one for one in sites if one.slots] or [Site("")]
+def lesson(grown: Sequence[Mapping[str, float]], ended: int) -> dict[str, float]:
+    """What a job of a step had better ask for from the start, seeing what others of its production grew to.
+
+    Parameters
+    ----------
+    grown
+        What jobs of the step ask for in place of its resources, those that had to grow.
+    ended
+        How many jobs of the step succeeded.
+    """
+    if len(grown) < LESSON_JOBS or len(grown) < LESSON_SHARE * (ended + len(grown)):
+        return {}
+    taught: dict[str, float] = {}
+    for what in ("memory_mb", "walltime_min"):
+        values = sorted(one[what] for one in grown if what in one)
+        if len(values) >= LESSON_SHARE * (ended + len(grown)):
+            taught[what] = values[len(values) // 2]
+    return taught
+
+
+def most_of(sites: Iterable[Site], asked: Demand) -> Demand:
+    """The most that a job may grow to that asked for so much: what those sites grant that can run it now.
+
+    Each may give more of one thing than the others; none of them is too small for what the job asked for already.
+    """
+    able = [one for one in sites if one.slots and not shortage(asked, one)]
     return Demand(
-        cores=max(one.cores for one in every),
-        memory_mb=max(one.memory_mb for one in every),
-        walltime_min=max(one.walltime_min for one in every),
-        scratch_mb=max(one.scratch_mb for one in every),
+        cores=max((one.cores for one in able), default=asked.cores),
+        memory_mb=max((one.memory_mb for one in able), default=asked.memory_mb),
+        walltime_min=max((one.walltime_min for one in able), default=asked.walltime_min),
+        scratch_mb=max((one.scratch_mb for one in able), default=asked.scratch_mb),
     )

@@ -1,21 +1,21 @@
 """Dispatch: judge jobs whose needs are final, choose their sites, and hand them to the backend."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import islice
 
 from lofargrid_runner.contract import JobSpec
 
-from lofargrid import merging, placement, retry, sharing
+from lofargrid import merging, retry, sharing
 from lofargrid.backends.base import Backend
-from lofargrid.demands import demand_of
+from lofargrid.demands import demand_of, lesson
 from lofargrid.errors import LofarGridError
-from lofargrid.following import Following
+from lofargrid.following import Following, demand_by
 from lofargrid.merging import Need, Verdict
 from lofargrid.model import Demand, Job, Site
 from lofargrid.moving import Moves
-from lofargrid.placement import Standing
+from lofargrid.pipelines import Step
+from lofargrid.placement import BY_DATA, Line, Policy, Ranking, Spread, Standing
 from lofargrid.productions import Recipes
 from lofargrid.quarantining import Quarantine
 from lofargrid.recipes import Recipe
@@ -25,10 +25,15 @@ from lofargrid.software import Software
 from lofargrid.sourcing import sources_of
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker import Tracker
-from lofargrid.tracker.records import Kind, Load
+from lofargrid.tracker.records import Kind
+from lofargrid.turns import Key, Turns, key_of
 
 _BATCH = 500
 _LINGER_S = 60.0
+_PATIENCE_S = 3600.0
+_LATE, _LATE_S = 1.1, 60.0
+_MOST_STUCK = 200
+"""How many kinds of jobs a tick asks in vain whether free slots are of use to them."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,13 @@ class Dispatch:
         Tells which sites are shut.
     places
         Where things lie.
-    clock
-        Gives the time, aware UTC.
+    policy
+        How sites are chosen.
     """
 
     def __init__(
         self, tracker: Tracker, backend: Backend, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
-        following: Following, quarantine: Quarantine, places: Places, clock: Callable[[], datetime],
+        following: Following, quarantine: Quarantine, places: Places, policy: Policy = BY_DATA,
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._backend = backend
@@ -79,9 +84,11 @@ class Dispatch:
         self._following = following
         self._quarantine = quarantine
         self._places = places
-        self._clock = clock
+        self._policy = policy
         self._slots = sum(site.slots for site in sites.values())
         self._job_s: dict[tuple[int, str], float] = {}
+        self._stuck: set[Key] = set()
+        self._lessons: dict[tuple[str, str], Mapping[str, float]] = {}
 
     # Start
 
@@ -89,16 +96,23 @@ class Dispatch:
         """Judge the jobs whose needs are final, as many as may soon be handed over; the furthest go first."""
         with self._tracker.transaction():
             self._tracker.wake(self._moves.now())
-        room = 2 * self._slots - self._tracker.ready_count()
+        self._lessons.clear()
+        most = 2 * self._slots
+        kinds = self._tracker.ready_kinds()
+        stuck = [kind for kind in kinds if key_of(kind) in self._stuck]
+        # Jobs that cannot use what is free must not keep others from being ready; nor may they pile up.
+        held_up = {kind.production_id for kind in stuck} if sum(kind.count for kind in stuck) >= most else set()
+        going = self._claims(kind for kind in kinds if key_of(kind) not in self._stuck)
+        room = most - sum(claim.most for claim in going.values())
         while room > 0:
             with self._tracker.transaction():
-                started = self._start_some(min(room, _BATCH))
+                started = self._start_some(min(room, _BATCH), held_up)
             if not started:
                 return
             room -= started
 
-    def _start_some(self, room: int) -> int:
-        claims = [self._claim(production_id) for production_id in self._tracker.startable()]
+    def _start_some(self, room: int, held_up: set[int]) -> int:
+        claims = [self._claim(one) for one in self._tracker.startable() if one not in held_up]
         started = 0
         for production_id, count in sharing.share(room, claims).items():
             for job in self._tracker.to_start(production_id, count):
@@ -109,11 +123,13 @@ class Dispatch:
     def _claim(self, production_id: int) -> Claim:
         """What a production asks for; what of it is ready already counts as if it had its place."""
         production = self._tracker.production_by_id(production_id)
-        states = [JobState.READY, JobState.SUBMITTED, JobState.RUNNING]
+        ahead = self._count(production_id, JobState.READY, JobState.SUBMITTED, JobState.RUNNING)
+        waiting = self._count(production_id, JobState.WAITING)
+        return Claim(production_id, waiting, ahead, production.priority, production.max_running)
+
+    def _count(self, production_id: int, *states: JobState) -> int:
         counts = self._tracker.counts(production_id).values()
-        ahead = sum(one.get(state, 0) for one in counts for state in states)
-        waiting = sum(one.get(JobState.WAITING, 0) for one in counts)
-        return Claim(production_id, waiting, ahead, production.priority)
+        return sum(one.get(state, 0) for one in counts for state in states)
 
     def _start_one(self, job: Job) -> None:
         recipe = self._recipes.of(self._moves.production(job))
@@ -124,15 +140,20 @@ class Dispatch:
         if verdict.reason:
             self._moves.move(job, JobState.FAILED, verdict.reason, verdict.detail)
             return
+        taught = self._lesson(recipe, job)
+        if taught and not job.grown:
+            self._tracker.change_demand(job.id, taught, job.shunned)
         self._moves.move(job, JobState.READY)
-        self._tracker.settle_at(job.id, self._demand(job, recipe).home)
+        self._tracker.settle_at(job.id, demand_by(self._tracker, recipe, job, self._sites).home)
 
-    def _demand(self, job: Job, recipe: Recipe) -> Demand:
-        try:
-            sources = sources_of(self._tracker, recipe, job)
-        except LofarGridError:
-            sources = {}  # handing it over will tell
-        return demand_of(job, recipe.steps[job.step], sources, self._sites)
+    def _lesson(self, recipe: Recipe, job: Job) -> Mapping[str, float]:
+        """What other jobs of the step have taught in this production; looked up once a tick."""
+        key = (recipe.production, job.step)
+        if key not in self._lessons:
+            production_id = self._moves.production(job).id
+            succeeded = self._tracker.counts(production_id).get(job.step, {}).get(JobState.SUCCEEDED, 0)
+            self._lessons[key] = lesson(self._tracker.grown(production_id, job.step), succeeded)
+        return self._lessons[key]
 
     def _judge(self, job: Job, recipe: Recipe) -> Verdict:
         step = recipe.steps[job.step]
@@ -152,93 +173,99 @@ class Dispatch:
         troubles
             Why jobs of some kind can run nowhere.
         """
+        if not self._slots and self._tracker.startable():
+            return [f"no site can run anything: {', '.join(self._sites) or 'there are none'}; give one slots"]
         kinds = self._tracker.ready_kinds()
-        if not kinds:
+        standings: Mapping[str, Standing] = self._standings() if kinds else {}
+        if not any(one.free for one in standings.values()):
             return []
-        troubles: list[str] = []
-        load = self._tracker.load(self._backend.name)
-        standings = self._standings(load)
+        nowhere: dict[str, list[str]] = {}
         pairs: list[tuple[Job, str]] = []
+        # Too many to ask all at once: those asked in vain the last time let the others go first.
+        passed_over = self._stuck if len(self._stuck) >= _MOST_STUCK else ()
         with self._tracker.transaction():
-            for kind, count in self._in_turn(kinds, load, standings):
-                standings = self._place(kind, count, standings, pairs, troubles)
+            # Who has its data at a site has the first claim on it: a stranger would copy, and make it copy elsewhere.
+            for at_home in (True, False):
+                kinds = self._tracker.ready_kinds()
+                turns = Turns(kinds, self._claims(kinds), passed_over)
+                while len(turns.stuck) < _MOST_STUCK:
+                    offers = turns.offer(sum(one.free for one in standings.values()))
+                    if not offers:
+                        break
+                    for kind, count in offers:
+                        standings, placed = self._place(kind, count, standings, nowhere, at_home)
+                        turns.took(kind, count, len(placed))
+                        pairs += placed
+        self._stuck = turns.stuck
         self.hand_over(pairs)
-        return troubles
+        return [f"no site can run {_some(names)}: {why}" for why, names in nowhere.items()]
 
-    def _standings(self, load: Sequence[Load]) -> dict[str, Standing]:
+    def _standings(self) -> dict[str, Standing]:
         closed, limits = self._quarantine.closed(), self._quarantine.limits()
         standings = {
             name: Standing(site, closed=closed.get(name, ""), limit=limits.get(name))
             for name, site in self._sites.items()
         }
-        for one in load:
-            copies = int(self._copies(one))
+        for one in self._tracker.load(self._backend.name, self._moves.now()):
             if one.site in standings:
-                standings[one.site] = standings[one.site].with_more(1, copies)
-            if copies and one.remote_from in standings:
-                standings[one.remote_from] = standings[one.remote_from].with_more(0, copies)
+                standings[one.site] = standings[one.site].with_more(one.attempts, one.copies)
+            for source in one.remote_from.split(","):
+                if source in standings:
+                    standings[source] = standings[source].with_more(0, one.copies)
         return standings
 
-    def _copies(self, one: Load) -> bool:
-        """Whether an attempt copies over a wide-area link now, or will; who is late is given twice the time."""
-        if not one.remote_bytes:
-            return False
-        if one.started is None:
-            return True
-        ends = [self._sites[name].stream_mb_s for name in (one.site, one.remote_from) if name in self._sites]
-        seconds = one.remote_bytes / 1e6 / min(ends, default=1.0)
-        ran_s = (self._clock() - datetime.fromisoformat(one.started)).total_seconds()
-        return ran_s < 2 * seconds
-
-    def _in_turn(
-        self, kinds: Sequence[Kind], load: Sequence[Load], standings: Mapping[str, Standing]
-    ) -> list[tuple[Kind, int]]:  # fmt: skip
-        """The kinds in the order in which they are served, with how many of each production's share they get."""
-        by_production: dict[int, list[Kind]] = defaultdict(list)
+    def _claims(self, kinds: Iterable[Kind]) -> dict[int, Claim]:
+        """What the productions of some ready jobs ask for."""
+        ready: dict[int, int] = {}
         for kind in kinds:
-            by_production[kind.production_id].append(kind)
-        in_flight: dict[int, int] = defaultdict(int)
-        for one in load:
-            in_flight[one.production_id] += 1
-        claims = []
-        for production_id, own in by_production.items():
+            ready[kind.production_id] = ready.get(kind.production_id, 0) + kind.count
+        claims = {}
+        for production_id, count in ready.items():
             production = self._tracker.production_by_id(production_id)
-            ready = sum(kind.count for kind in own)
-            claims.append(
-                Claim(production_id, ready, in_flight[production_id], production.priority, production.max_running)
-            )
-        room = sum(one.free for one in standings.values())
-        turns = []
-        for production_id, count in sharing.share(room, claims).items():
-            for kind in by_production[production_id]:
-                given = min(count, kind.count)
-                if given:
-                    turns.append((kind, given))
-                    count -= given
-        return turns
+            in_flight = self._count(production_id, JobState.SUBMITTED, JobState.RUNNING)
+            claims[production_id] = Claim(
+                production_id, count, in_flight, production.priority, production.max_running
+            )  # fmt: skip
+        return claims
 
     def _place(
-        self, kind: Kind, count: int, standings: Mapping[str, Standing], pairs: list[tuple[Job, str]],
-        troubles: list[str],
-    ) -> dict[str, Standing]:  # fmt: skip
-        first = self._tracker.job_by_id(kind.first)
+        self, kind: Kind, count: int, standings: Mapping[str, Standing], nowhere: dict[str, list[str]], at_home: bool
+    ) -> tuple[Mapping[str, Standing], list[tuple[Job, str]]]:
+        """Send some jobs of a kind to sites; tell how the sites stand then, and the jobs with their attempts."""
         recipe = self._recipes.of_id(kind.production_id)
-        demand = self._demand(first, recipe)
-        ranking = placement.rank(demand, standings, recipe.allowed(self._sites), first.shunned)
-        if ranking.nowhere and not any(standing.closed for standing in standings.values()):
-            troubles.append(f"no site can run {first.name}: {ranking.nowhere}")
-        spread = placement.spread(demand, count, ranking, standings, self._typical_s(kind, demand))
-        jobs = iter(self._tracker.ready_of(kind, sum(spread.sent.values())))
+        merges = recipe.steps[kind.step].merges
+        placed: list[tuple[Job, str]] = []
+        # Merges of a kind have their inputs at different sites, besides the one that holds most of them.
+        for first in self._tracker.ready_of(kind, count if merges else 1):
+            line = Line(kind.count - len(placed), 1 if merges else count, at_home)
+            demand = demand_by(self._tracker, recipe, first, self._sites)
+            ranking = self._policy.rank(demand, standings, recipe.allowed(self._sites), first.shunned)
+            if ranking.nowhere and not at_home:
+                nowhere.setdefault(ranking.nowhere, []).append(first.name)
+            spread = self._policy.spread(demand, line, ranking, standings, self._typical_s(kind, demand))
+            standings = spread.standings
+            jobs = [first] if merges else self._tracker.ready_of(kind, sum(spread.sent.values()))
+            placed += self._intend(jobs, spread, demand, ranking)
+        return standings, placed
+
+    def _intend(
+        self, jobs: Iterable[Job], spread: Spread, demand: Demand, ranking: Ranking
+    ) -> list[tuple[Job, str]]:  # fmt: skip
+        rest = iter(jobs)
+        pairs = []
         for site, sent in spread.sent.items():
-            remote = {name: size for name, size in demand.bytes_at.items() if name != site}
-            source = max(sorted(remote), key=lambda name: remote[name], default="")
-            for job, _ in zip(jobs, range(sent), strict=False):
-                attempt = self._tracker.intend(
-                    job, self._backend.name, site, self._moves.now(), source, sum(remote.values())
-                )
+            sources, copy_s = self._copied(demand, ranking, site)
+            for job in islice(rest, sent):
+                attempt = self._tracker.intend(job, self._backend.name, site, self._moves.now(), sources, copy_s)
                 pairs.append((self._tracker.job_by_id(job.id), attempt))
                 self._moves.count += 1
-        return dict(spread.standings)
+        return pairs
+
+    def _copied(self, demand: Demand, ranking: Ranking, site: str) -> tuple[str, float]:
+        """The sites that a job copies from, and how long it is thought to use their links: a bit more than it should."""
+        remote = [name for name, size_bytes in sorted(demand.bytes_at.items()) if name != site and size_bytes]
+        copy_s = next(one.copy_s for one in ranking.candidates if one.site == site)
+        return ",".join(remote), _LATE * copy_s + _LATE_S if copy_s else 0.0
 
     def _typical_s(self, kind: Kind, demand: Demand) -> float:
         """How long jobs of a step hold a slot: as the last ones did, or half of what they may."""
@@ -290,14 +317,19 @@ class Dispatch:
         spec = render(recipe, job, sources, around)
         if not site.guarded:
             return spec
-        avoid = self._avoided(job, site.name) if record.number > 1 else ()
-        return spec._replace(avoid=avoid, linger_s=_LINGER_S)
+        avoid = self._avoided(job, recipe.steps[job.step], site.name) if record.number > 1 else ()
+        return spec._replace(avoid=avoid, linger_s=_LINGER_S, patience_s=_PATIENCE_S)
 
-    def _avoided(self, job: Job, site: str) -> tuple[str, ...]:
+    def _avoided(self, job: Job, step: Step, site: str) -> tuple[str, ...]:
         """The nodes of a site that a job keeps away from; none that would leave it without a node once more."""
         failures = self._tracker.failures(job.id)
         waits = [index for index, one in enumerate(failures) if one.reason is Reason.NOT_STARTED]
         failures = [one for one in failures[max(waits, default=-1) + 1 :] if one.site == site and one.node]
-        return tuple(
-            sorted({one.node for one in failures if one.reason and retry.rule_of(one.reason).elsewhere == "node"})
-        )
+        rules = self._following.rules_of(step)
+        away = {one.node for one in failures if one.reason and retry.rule_of(one.reason, rules).elsewhere == "node"}
+        return tuple(sorted(away))
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some names, and how many others there are."""
+    return names[0] + (f" and {len(names) - 1} like it" if names[1:] else "")

@@ -12,6 +12,7 @@ from lofargrid.errors import BackendError
 from lofargrid.following import Following
 from lofargrid.model import Site, StoredOutput
 from lofargrid.moving import Moves
+from lofargrid.placement import BY_DATA, Policy
 from lofargrid.productions import Recipes, refresh
 from lofargrid.provenance import provenance
 from lofargrid.quarantining import Prober, Quarantine
@@ -53,6 +54,8 @@ class Engine:
         Gives the time, aware UTC.
     rules
         What to do after a failure.
+    policy
+        How sites are chosen.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Engine:
         places: Places,
         clock: Callable[[], datetime],
         rules: Mapping[Reason, Rule] = retry.RULES,
+        policy: Policy = BY_DATA,
     ) -> None:
         self._tracker = tracker
         self._backend = backend
@@ -77,36 +81,49 @@ class Engine:
             tracker, backend, sites, self._recipes, self._moves, self._quarantine, rules
         )  # fmt: skip
         self._dispatch = Dispatch(
-            tracker, backend, sites, self._recipes, self._moves, self._following, self._quarantine, places, clock
+            tracker, backend, sites, self._recipes, self._moves, self._following, self._quarantine, places, policy
         )
         self._scratch = Scratch(
             tracker, storage, self._recipes, lambda recipe, name: places.scratch(recipe, sites[name])
         )  # fmt: skip
         self._troubles: list[str] = []
+        self._troubled: dict[str, str] = {}
+        self._noted: dict[str, str] | None = None
         self._changed = False
 
     def tick(self) -> Tick:
         """Take every step that can be taken now. Calling it at any time, after any crash, does no harm."""
-        self._moves.count, self._troubles = 0, []
-        self._guard(self._heed)
-        self._guard(self._follow)
-        self._guard(self._publish)
-        self._guard(self._expand)
-        self._guard(self._quarantine.review)
-        self._guard(self._following.take_back)
-        self._guard(self._dispatch.start)
-        self._guard(self._submit)
-        self._guard(self._clean)
+        self._moves.count, self._troubles, self._troubled = 0, [], {}
+        self._guard("heed", self._heed)
+        self._guard("follow", self._follow)
+        self._guard("publish", self._publish)
+        self._guard("expand", self._expand)
+        self._guard("review", self._quarantine.review)
+        self._guard("take back", self._following.take_back)
+        self._guard("start", self._dispatch.start)
+        self._guard("submit", self._submit)
+        self._guard("clean", self._clean)
+        self._guard("note", self._note_troubles)
         return Tick(self._moves.count, self._tracker.in_flight(self._backend.name), tuple(self._troubles))
 
-    def _guard(self, stage: Callable[[], None]) -> bool:
+    def _guard(self, name: str, stage: Callable[[], None]) -> bool:
         """A service or a disk that is in trouble stops its own stage only; the next tick tries again."""
+        before = self._moves.count
         try:
             stage()
         except (BackendError, OSError) as error:
+            self._moves.count = before  # what was not written down has not happened
             self._troubles.append(str(error))
+            self._troubled.setdefault(name, _said(error))
             return False
         return True
+
+    def _note_troubles(self) -> None:
+        """Let other processes know what keeps stages from being done."""
+        if self._troubled != self._noted:
+            with self._tracker.transaction():
+                self._tracker.note_troubles(self._troubled, self._moves.now())
+            self._noted = self._troubled
 
     # Follow
 
@@ -167,7 +184,7 @@ class Engine:
     def _publish(self) -> None:
         """Give products their final names; one that cannot be stored does not keep back the others."""
         for file in self._tracker.to_publish():
-            self._guard(partial(self._publish_one, file))
+            self._guard("publish", partial(self._publish_one, file))
 
     def _publish_one(self, file: StoredOutput) -> None:
         job = self._tracker.job_by_id(file.job_id)
@@ -194,8 +211,15 @@ class Engine:
         else:
             candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
         for job_id in dict.fromkeys(candidates):
-            if not self._guard(partial(self._scratch.delete_disposable, job_id)):
+            if not self._guard("clean", partial(self._scratch.delete_disposable, job_id)):
                 moves.succeeded.add(job_id)
         for production_id in sorted(settled):
-            if not self._guard(partial(self._scratch.sweep, production_id)):
+            if not self._guard("clean", partial(self._scratch.sweep, production_id)):
                 moves.settled.add(production_id)
+
+
+def _said(error: BackendError | OSError) -> str:
+    """An error in words, without the number that the system gives it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

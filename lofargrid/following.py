@@ -8,15 +8,17 @@ from lofargrid_runner.contract import Report
 from lofargrid import retry
 from lofargrid.backends.base import Backend, Observation
 from lofargrid.demands import demand_of, growth, most_of
-from lofargrid.frequency import absolute_subband
-from lofargrid.model import Job, Site, StoredOutput
+from lofargrid.errors import LofarGridError
+from lofargrid.frequency import absolute_subband, parts_that_divide
+from lofargrid.model import Demand, Job, Site, StoredOutput
 from lofargrid.moving import Moves
 from lofargrid.names import group_of_key
-from lofargrid.pipelines import Step
+from lofargrid.pipelines import Step, group_size
 from lofargrid.productions import Recipes, refresh
 from lofargrid.quarantining import Quarantine
 from lofargrid.recipes import Recipe
 from lofargrid.retry import Decision, Past, Rule
+from lofargrid.sourcing import sources_of
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import AttemptRecord, ProductionRecord
@@ -56,6 +58,7 @@ class Following:
         self._quarantine = quarantine
         self._rules = rules
         self._cancel: list[str] = []
+        self._revived = False
 
     def observe(self, observations: Sequence[Observation]) -> None:
         """Take what the backend says. What it still holds and nobody wants is cancelled."""
@@ -64,8 +67,11 @@ class Following:
                 if not self._quarantine.heard(observation):
                     self._observe(observation)
         if self._cancel:
-            unwanted, self._cancel = self._cancel, []
-            self._backend.cancel(unwanted)
+            self._backend.cancel(self._cancel)
+            self._cancel = []
+        if self._revived:  # groups may be made once more because of it
+            self.cancel_unwanted()
+            self._revived = False
 
     def _observe(self, observation: Observation) -> None:
         attempt = self._tracker.attempt(observation.attempt)
@@ -75,6 +81,8 @@ class Following:
         if attempt.phase in _OVER:
             if observation.phase in _OVER:
                 self._moves.touch(job)  # a zombie: it changes nothing, but may have left files
+            else:
+                self._cancel.append(attempt.id)  # given up before, and still there
             return
         if observation.phase is Phase.HELD:
             self._held(job, attempt, observation)
@@ -99,8 +107,10 @@ class Following:
         succeeded = report is not None and report.succeeded
         reason = None if succeeded else _reason(report)
         detail = report.detail if report else observation.detail
-        if observation.node and not attempt.node:
-            self._tracker.note_phase(attempt.id, attempt.phase, self._moves.now(), observation.node)
+        # What ends soon after it started may end before anybody saw it run.
+        node = observation.node or (str(report.node.get("host", "")) if report else "")
+        if node and not attempt.node:
+            self._tracker.note_phase(attempt.id, attempt.phase, self._moves.now(), node)
         self._close(attempt, Phase.ENDED if report else Phase.LOST, reason, detail, observation.report_text)
         if not awaits(job, attempt):
             # Its job was cancelled, superseded or given to another attempt.
@@ -116,7 +126,7 @@ class Following:
         self._tracker.end_attempt(attempt.id, phase, self._moves.now(), reason, detail, report or None)
         current = self._tracker.attempt(attempt.id)
         assert current is not None, "it was just written"
-        self._quarantine.consider(current, reason)
+        self._revived |= self._quarantine.consider(current, reason)
 
     def _succeed(self, job: Job, report: Report) -> None:
         production = self._moves.production(job)
@@ -153,7 +163,7 @@ class Following:
         """Take back attempts that no node takes: one that keeps away from nodes may have none left at its site."""
         first, repeated = self._moves.now(-FIRST_PATIENCE_S), self._moves.now(-PATIENCE_S)
         late = self._tracker.not_started(self._backend.name, first, repeated)
-        for attempt in (one for one in late if self._sites[one.site].guarded):
+        for attempt in (one for one in late if one.site not in self._sites or self._sites[one.site].guarded):
             job = self._tracker.job_by_id(attempt.job_id)
             hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
             detail = f"no node of {attempt.site} took it within {hours:g} h"
@@ -169,45 +179,53 @@ class Following:
         """Decide what comes after an attempt that failed, which is written down already."""
         current = self._tracker.job_by_id(job.id)
         if current.state is not job.state or current.attempt != job.attempt:
-            return  # a quarantine has brought it back
+            return  # a quarantine brought back a job without which this one was made: it is to be made once more
         production = self._moves.production(job)
         recipe = self._recipes.of(production)
         step = recipe.steps[job.step]
         failures = self._tracker.failures(job.id)
         past = [Past(one.reason or reason, one.site, one.node, 0.0, one.blamed) for one in failures]
         past[-1] = Past(past[-1].reason, past[-1].site, past[-1].node, peak_memory_mb, past[-1].blamed)
-        asked = demand_of(job, step, {}, self._sites)
-        most = most_of(self._sites[name] for name in recipe.allowed(self._sites))
-        rules = {**self._rules, **step.retry.overrides(self._rules)}
+        asked = demand_by(self._tracker, recipe, job, self._sites)
+        most = most_of((self._sites[name] for name in recipe.allowed(self._sites)), asked)
+        rules = self.rules_of(step)
         decision = retry.decide(past, step.retry.tries, asked, most, splittable(job, step), rules)
         if decision.again:
-            self._put_back(job, step, reason, detail, decision, past[-1], rules)
+            away = [past[-1].site] if retry.rule_of(reason, rules).elsewhere == "site" else []
+            self._put_back(job, reason, detail, decision, asked, away)
         elif decision.split:
             self._split(job, production, recipe, reason, decision)
         else:
             self._moves.move(job, JobState.FAILED, reason, detail)
         self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=decision.why)
 
+    def rules_of(self, step: Step) -> Mapping[Reason, Rule]:
+        """What to do after a failure of a step."""
+        return {**self._rules, **step.retry.overrides(self._rules)}
+
     def _put_back(
-        self, job: Job, step: Step, reason: Reason, detail: str, decision: Decision, last: Past,
-        rules: Mapping[Reason, Rule],
+        self, job: Job, reason: Reason, detail: str, decision: Decision, asked: Demand, away: list[str]
     ) -> None:  # fmt: skip
-        away = retry.rule_of(reason, rules).elsewhere == "site" and last.site not in job.shunned
         if decision.demand or away:
-            grown = growth(decision.demand, step) if decision.demand else job.grown
-            self._tracker.change_demand(job.id, grown, [*job.shunned, *([last.site] if away else [])])
+            grown = {**job.grown, **growth(asked, decision.demand or asked)}
+            self._tracker.change_demand(job.id, grown, sorted({*job.shunned, *away}))
         self._moves.put_back(job, reason, detail, decision.wait_s, decision.tries)
 
     def _split(
         self, job: Job, production: ProductionRecord, recipe: Recipe, reason: Reason, decision: Decision
     ) -> None:  # fmt: skip
-        """Make a group in twice as many parts; the whole plan follows, as for any change of it."""
+        """Make a group in more parts; the whole plan follows, as for any change of it."""
         beam, number = group_of_key(job.role, job.key)
-        parts = 2 * self._tracker.finer(production.id).get((beam, number), 1)
+        before = self._tracker.finer(production.id).get((beam, number), 1)
+        size = group_size(recipe.steps[job.step], recipe.parameters)
+        parts = parts_that_divide([slot.abn for slot in job.slots if slot.key], size, before)
         self._tracker.refine(production.id, beam, number, parts)
         text = f"{reason}: {decision.why}: made in {parts} parts from now on"
         self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=text)
-        self._cancel += refresh(self._tracker, production.id, recipe, self._moves.now()).live
+        # What needs the whole group is made once more too, to need its parts instead.
+        redo = [one.name for one in self._tracker.dependents(job.id)]
+        live = refresh(self._tracker, production.id, recipe, self._moves.now(), redo).live
+        self._cancel += [attempt for attempt in live if attempt != job.attempt]
         self._moves.touch(job)
         self._moves.count += 1
 
@@ -226,7 +244,8 @@ class Following:
             if attempt.id in known:
                 continue
             job = self._tracker.job_by_id(attempt.job_id)
-            if attempt.phase is Phase.INTENDED and awaits(job, attempt):
+            # A site that is no more in sites.yaml cannot be given anything.
+            if attempt.phase is Phase.INTENDED and awaits(job, attempt) and attempt.site in self._sites:
                 intended.append((job, attempt.id))
             else:
                 self.observe([Observation(attempt.id, Phase.LOST, detail="the backend does not know it")])
@@ -239,6 +258,15 @@ class Following:
         unwanted = [one.id for one in attempts if not awaits(self._tracker.job_by_id(one.job_id), one)]
         if unwanted:
             self._backend.cancel(unwanted)
+
+
+def demand_by(tracker: Tracker, recipe: Recipe, job: Job, sites: Mapping[str, Site]) -> Demand:
+    """What the next attempt at a job asks for; without the bytes of its inputs where one of them is gone."""
+    try:
+        sources = sources_of(tracker, recipe, job)
+    except LofarGridError:
+        sources = {}  # handing it over will tell
+    return demand_of(job, recipe.steps[job.step], sources, sites)
 
 
 def awaits(job: Job, attempt: AttemptRecord) -> bool:

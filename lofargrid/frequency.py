@@ -3,6 +3,7 @@
 A station samples at 200 or 160 MHz and cuts each Nyquist zone (half the clock wide) into 512 subbands.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 SUBBANDS_PER_ZONE = 512
@@ -54,6 +55,20 @@ def absolute_subband(frequency_hz: float, clock_mhz: int | None = None) -> Absol
     clocks = CLOCKS_MHZ if clock_mhz is None else (clock_mhz,)
     candidates = [AbsoluteSubband(clock, round(frequency_hz / subband_width_hz(clock))) for clock in clocks]
     return min(candidates, key=lambda one: round(abs(one.frequency_hz - frequency_hz), -2))
+
+
+def part_of(abn: int, size: int, parts: int) -> int:
+    """The part of its group that a subband belongs to, where a group of ``size`` is made in several."""
+    return abn % size * parts // size
+
+
+def parts_that_divide(abns: Collection[int], size: int, parts: int) -> int:
+    """In how many parts a group must be made, at least twice as many as now, so that some subbands of it part."""
+    while parts < size:
+        parts *= 2
+        if len({part_of(abn, size, parts) for abn in abns}) > 1:
+            break
+    return parts
 
 
 def group_of(subband: AbsoluteSubband, size: int) -> int:

@@ -117,7 +117,7 @@ class Retry(Document):
     """How often a payload that fails is tried, and ``rules`` of its own by reason."""
 
     tries: Annotated[int, Field(ge=1)] = 2
-    rules: dict[Reason, RetryRule] = {}
+    rules: dict[Annotated[Reason, Field(strict=False)], RetryRule] = {}
 
     def overrides(self, rules: Mapping[Reason, Rule]) -> dict[Reason, Rule]:
         """The step's own rules, each on top of the one that holds without it."""

@@ -4,7 +4,7 @@ Compute goes to the data at a T1. Data goes to another site when that is sooner:
 data's own site is longer than the copy takes, and no link is filled beyond what we may use of it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from lofargrid.model import Demand, Site
@@ -15,7 +15,10 @@ LINK_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Standing:
-    """A site now. ``copies`` are under way, or soon will be, over its wide-area link. ``closed`` says why it is shut."""
+    """A site now. ``copies`` are under way, or soon will be, over its wide-area link.
+
+    ``closed`` says why it gets no jobs, ``limit`` how many it gets if not as many as it has slots.
+    """
 
     site: Site
     in_flight: int = 0
@@ -24,15 +27,21 @@ class Standing:
     limit: int | None = None
 
     @property
+    def most(self) -> int:
+        """How many jobs it takes at once."""
+        if self.closed:
+            return 0
+        return self.site.slots if self.limit is None else min(self.site.slots, self.limit)
+
+    @property
     def free(self) -> int:
         """How many more jobs it takes now."""
-        most = self.site.slots if self.limit is None else min(self.site.slots, self.limit)
-        return max(most - self.in_flight, 0)
+        return max(self.most - self.in_flight, 0)
 
     @property
     def free_copies(self) -> int:
-        """How many more copies its link takes now."""
-        by_rate = int(LINK_SHARE * self.site.bandwidth_mb_s / self.site.stream_mb_s)
+        """How many more copies its link takes now. One at a time it always takes."""
+        by_rate = max(int(LINK_SHARE * self.site.bandwidth_mb_s / self.site.stream_mb_s), 1)
         return max(min(self.site.transfers, by_rate) - self.copies, 0)
 
     def with_more(self, jobs: int, copies: int) -> "Standing":
@@ -51,17 +60,27 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Sites that may run a job, best first, and why each other one may not."""
+    """Sites that may run a job, best first, and why each other one may not. ``shut`` ones could, were they open."""
 
     candidates: tuple[Candidate, ...]
     refused: Mapping[str, str]
+    shut: tuple[str, ...] = ()
 
     @property
     def nowhere(self) -> str:
-        """Why no site at all may run it; empty if one may."""
-        if self.candidates:
+        """Why no site at all can run it, now or later; empty if one can."""
+        if self.candidates or self.shut:
             return ""
         return "; ".join(f"{name}: {why}" for name, why in self.refused.items()) or "there are no sites"
+
+
+@dataclass(frozen=True)
+class Line:
+    """Jobs of a kind: ``waiting`` in all, of which ``offered`` may go now, and ``at_home`` only where they best go."""
+
+    waiting: int
+    offered: int
+    at_home: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,11 +109,15 @@ def rank(
         Sites that the job failed at and keeps away from, as long as there are others.
     """
     refused: dict[str, str] = {}
+    shut: list[str] = []
     candidates: list[Candidate] = []
     for name in sorted(standings):
-        why = _unfit(demand, standings[name], allowed)
+        why = _unfit(demand, standings[name].site, allowed)
         if why:
             refused[name] = why
+        elif standings[name].closed:
+            refused[name] = standings[name].closed
+            shut.append(name)
         else:
             candidates.append(_candidate(demand, name, standings))
     others = [one for one in candidates if one.site not in shunned]
@@ -102,15 +125,17 @@ def rank(
         refused |= {one.site: "the job failed there" for one in candidates if one.site in shunned}
         candidates = others
     candidates.sort(key=lambda one: (not one.local, one.copy_s, standings[one.site].site.tier, one.site))
-    return Ranking(tuple(candidates), refused)
+    return Ranking(tuple(candidates), refused, tuple(shut))
 
 
-def _unfit(demand: Demand, standing: Standing, allowed: Collection[str]) -> str:
-    site = standing.site
+def _unfit(demand: Demand, site: Site, allowed: Collection[str]) -> str:
     if site.slots == 0:
         return "storage without compute"
-    if site.name not in allowed:
-        return "the production does not name it"
+    return shortage(demand, site) if site.name in allowed else "the production does not name it"
+
+
+def shortage(demand: Demand, site: Site) -> str:
+    """What a job asks for that a site does not grant; empty if it grants all."""
     limits = (
         ("cores", demand.cores, site.cores, ""),
         ("memory", demand.memory_mb, site.memory_mb, " MB"),
@@ -119,8 +144,8 @@ def _unfit(demand: Demand, standing: Standing, allowed: Collection[str]) -> str:
     )
     for what, asked, most, unit in limits:
         if asked > most:
-            return f"the job asks for {asked:g}{unit} of {what}, a job there gets {most:g} at most"
-    return standing.closed
+            return f"the job asks for {asked:.10g}{unit} of {what}, a job there gets {most:.10g} at most"
+    return ""
 
 
 def _candidate(demand: Demand, name: str, standings: Mapping[str, Standing]) -> Candidate:
@@ -137,7 +162,7 @@ def _candidate(demand: Demand, name: str, standings: Mapping[str, Standing]) -> 
 
 
 def spread(
-    demand: Demand, ready: int, ranking: Ranking, standings: Mapping[str, Standing], job_s: float
+    demand: Demand, line: Line, ranking: Ranking, standings: Mapping[str, Standing], job_s: float
 ) -> Spread:  # fmt: skip
     """Send as many of some like jobs as can go now; the others wait for a better place than any that is free.
 
@@ -145,8 +170,8 @@ def spread(
     ----------
     demand
         What each asks for.
-    ready
-        How many there are.
+    line
+        How many there are, and how many of them may go.
     ranking
         Their sites, best first.
     standings
@@ -156,28 +181,32 @@ def spread(
     """
     sent: dict[str, int] = {}
     now = dict(standings)
-    left = ready
-    held = [f"{name}: {why}" for name, why in ranking.refused.items() if standings[name].closed]
+    left = line.offered
+    waiting = line.waiting
+    held = [f"{name}: {ranking.refused[name]}" for name in ranking.shut]
     for one in ranking.candidates:
-        if left == 0:
+        if left == 0 or (line.at_home and one.copy_s > ranking.candidates[0].copy_s):
             break
-        wanted = left if one.local else left - _worth_waiting(one, ranking, now, job_s)
+        wanted = min(left, waiting - _worth_waiting(one, ranking, now, job_s))
         here = now[one.site]
         room = here.free if one.local else min(here.free, _copies(one, demand, now))
         count = max(min(wanted, room), 0)
         if count:
             sent[one.site] = count
             left -= count
+            waiting -= count
             now = _after(one, demand, now, count)
-        elif wanted > 0:
-            held.append(_full(one, here))
+        if count < wanted:
+            held.append(_full(one, now[one.site]))
     return Spread(sent, now, "; ".join(held) if left else "")
 
 
 def _worth_waiting(one: Candidate, ranking: Ranking, now: Mapping[str, Standing], job_s: float) -> int:
-    """How many jobs are better off in the line before a site that holds their data than copied to this one."""
-    better = [now[other.site].site.slots for other in ranking.candidates if other.local]
-    return int(sum(better) * one.copy_s / job_s) if job_s > 0 else 0
+    """How many jobs are better off in the line before a site with more of their data than copied to this one."""
+    if job_s <= 0:
+        return 0
+    saved = [now[other.site].most * max(one.copy_s - other.copy_s, 0.0) for other in ranking.candidates]
+    return int(sum(saved) / job_s)
 
 
 def _copies(one: Candidate, demand: Demand, now: Mapping[str, Standing]) -> int:
@@ -203,4 +232,16 @@ def _sources(one: Candidate, demand: Demand) -> list[str]:
 def _full(one: Candidate, here: Standing) -> str:
     if here.free:
         return f"{one.site}: as many copies cross the links as may"
-    return f"{one.site}: all {here.site.slots if here.limit is None else here.limit} slots are taken"
+    return f"{one.site}: all {here.most} slots are taken"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How sites are ranked and jobs spread over them, so that another way can be compared with ours."""
+
+    rank: Callable[[Demand, Mapping[str, Standing], Collection[str], Collection[str]], Ranking]
+    spread: Callable[[Demand, Line, Ranking, Mapping[str, Standing], float], Spread]
+
+
+BY_DATA = Policy(rank, spread)
+"""The way of this module."""

@@ -1,20 +1,24 @@
 """Enter productions, renew them, and hand them to the operator's verbs."""
 
-from collections.abc import Collection, Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from types import MappingProxyType
 
-from lofargrid import recipes, splitting
+from lofargrid import recipes
 from lofargrid.errors import Fault, InputError
 from lofargrid.frequency import AbsoluteSubband, absolute_subband
 from lofargrid.model import Job, PlannedJob, Subband
 from lofargrid.names import job_name
-from lofargrid.recipes import Recipe
-from lofargrid.replanning import replan
-from lofargrid.splitting import Beam, beams
+from lofargrid.recipes import Listing, Recipe
+from lofargrid.replanning import CurrentJob, replan
+from lofargrid.splitting import Beam, Splitting, beams, places
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import Expansion, ProductionRecord
+
+_LISTS_KEPT = 32
 
 CONSEQUENCES = (Reason.NEED_FAILED, Reason.TOO_FEW_INPUTS, Reason.GAP)
 
@@ -32,26 +36,42 @@ class Entered:
 
 def recipe_of(tracker: Tracker, production: ProductionRecord) -> Recipe:
     """The frozen recipe of a production."""
-    return recipes.from_json(tracker.recipe(production.id), tracker.subbands(production.id))
+    return recipes.from_json(tracker.recipe(production.id), tuple(tracker.subbands(production.id)))
 
 
 class Recipes:
-    """The frozen recipes of a tracker's productions, each read once a generation."""
+    """The frozen recipes of a tracker's productions, each read once a generation.
+
+    Their subbands are read when they are asked for; those of the productions asked last are kept.
+    """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._read: dict[tuple[int, int], Recipe] = {}
+        self._read: dict[int, tuple[int, Recipe]] = {}
+        self._listed: OrderedDict[int, tuple[int, Sequence[Subband]]] = OrderedDict()
 
     def of(self, production: ProductionRecord) -> Recipe:
         """The recipe of a production's standing generation."""
-        key = (production.id, production.generation)
-        if key not in self._read:
-            self._read[key] = recipe_of(self._tracker, production)
-        return self._read[key]
+        generation, recipe = self._read.get(production.id, (0, None))
+        if recipe is None or generation != production.generation:
+            listing = Listing(partial(self._every, production), partial(self._tracker.subband, production.id))
+            recipe = recipes.from_json(self._tracker.recipe(production.id), listing)
+            self._read[production.id] = production.generation, recipe
+        return recipe
 
     def of_id(self, production_id: int) -> Recipe:
         """The recipe of the production of an id."""
         return self.of(self._tracker.production_by_id(production_id))
+
+    def _every(self, production: ProductionRecord) -> Sequence[Subband]:
+        generation, subbands = self._listed.get(production.id, (0, ()))
+        if generation != production.generation:
+            subbands = self._tracker.subbands(production.id)
+            self._listed[production.id] = production.generation, subbands
+        self._listed.move_to_end(production.id)
+        if len(self._listed) > _LISTS_KEPT:
+            self._listed.popitem(last=False)
+        return subbands
 
 
 def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> Entered:
@@ -79,7 +99,7 @@ def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> En
             production_id = tracker.add_production(recipe.production, recipe.hash, recipes.to_json(recipe), now)
             tracker.event(now, production_id, text="entered")
         elif standing.recipe_hash != recipe.hash and not again:
-            raise _refusal(tracker.recipe(standing.id), recipe)
+            raise _refusal(recipe, differences(tracker, standing, recipe))
         elif not again:
             return Entered(standing.id, kept=tuple(tracker.current(standing.id)))
         else:
@@ -92,8 +112,12 @@ def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> En
         return replace(entered, retried=retried)
 
 
-def _refusal(standing: str, recipe: Recipe) -> InputError:
-    lines = recipes.differences(standing, recipe)
+def differences(tracker: Tracker, standing: ProductionRecord, recipe: Recipe) -> list[str]:
+    """What differs between the recipe that a production stands with and another one, a line each."""
+    return recipes.differences(tracker.recipe(standing.id), recipe, tracker.subbands(standing.id))
+
+
+def _refusal(recipe: Recipe, lines: list[str]) -> InputError:
     shown = lines[:20] + ([f"and {len(lines) - 20} more"] if len(lines) > 20 else [])
     what = f"the production {recipe.production} stands already with another recipe"
     remedy = "`run --replan` redoes what depends on the difference; another production name makes all anew"
@@ -118,28 +142,25 @@ def plan(
         In how many parts groups are made that are too large whole.
     """
     steps = recipe.split_steps()
-    jobs = splitting.split(steps, recipe.subbands)
-    for one in steps:
-        if not one.step.grouped:
-            continue
-        for beam, members in beams(recipe.subbands).items():
-            if beam[0] == one.step.over and (one.name, beam) not in undecided:
-                placed = splitting.places(members, known.get(beam[0], {}))
-                pairs = [(subband, placed[subband.key]) for subband in members if subband.key in placed]
-                groups = splitting.expand(steps, one.name, pairs, recipe.subbands, finer)
-                jobs = [_with_groups(job, one.name, beam, groups) for job in jobs] + groups
+    splitting = Splitting(steps, recipe.subbands)
+    groups: dict[tuple[str, Beam], list[PlannedJob]] = {}
+    for beam, members in splitting.beams.items():
+        names = [one.name for one in steps if one.grouped and one.over == beam[0] and (one.name, beam) not in undecided]
+        placed = places(members, known.get(beam[0], {})) if names else {}
+        groups |= {(name, beam): splitting.groups(name, beam, placed, finer) for name in names}
+    jobs = [_with_groups(job, groups) if job.expansion else job for job in splitting.jobs()]
+    jobs += [job for made in groups.values() for job in made]
     order = {one.name: index for index, one in enumerate(steps)}
     return sorted(jobs, key=lambda job: order[job.step])
 
 
-def _with_groups(job: PlannedJob, step: str, beam: Beam, groups: list[PlannedJob]) -> PlannedJob:
-    same = job.role == beam[0] and job.sap == beam[2] and job.key.startswith(f"{beam[1]}-")
-    if not same or step not in job.expansion:
-        return job
+def _with_groups(job: PlannedJob, groups: Mapping[tuple[str, Beam], Sequence[PlannedJob]]) -> PlannedJob:
+    beam = (job.role, job.key.partition("-")[0], job.sap)
+    made = [step for step in job.expansion if (step, beam) in groups]
     return replace(
         job,
-        needs=(*job.needs, *(group.name for group in groups)),
-        expansion=tuple(one for one in job.expansion if one != step),
+        needs=(*job.needs, *(group.name for step in made for group in groups[step, beam])),
+        expansion=tuple(step for step in job.expansion if step not in made),
     )
 
 
@@ -147,14 +168,16 @@ def refresh(tracker: Tracker, production_id: int, recipe: Recipe, now: str, redo
     """Bring the tracker's jobs to the plan: enter what is new, supersede what changed, keep the rest."""
     known = {role: _known(tracker, production_id, role, recipe) for role in recipe.pipeline.roles}
     current = tracker.current(production_id)
-    pending = _undecided(tracker, production_id, recipe, known)
+    pending = _undecided(tracker, production_id, recipe, known, current)
     planned = plan(recipe, known, {(one.step, one.beam) for one in pending}, tracker.finer(production_id))
     awaited = tracker.awaited(production_id)
     # A job that needs groups which are to be made once more, and does not await them, holds on to the old ones.
-    reopened = {job.name for job in planned if not set(job.expansion) <= awaited.get(job.name, set(job.expansion))}
+    reopened = {
+        job.name for job in planned if job.expansion and not awaited.get(job.name, {*job.expansion}) >= {*job.expansion}
+    }
     difference = replan(planned, current, {*redo, *reopened})
     # Groups that were made stand until it is known whether they are still the right ones.
-    succeeded = tracker.jobs(production_id, [JobState.SUCCEEDED])
+    succeeded = tracker.jobs(production_id, [JobState.SUCCEEDED]) if pending else []
     stand = {job.name for job in succeeded if _is_of(job, pending) and current[job.name].usable}
     difference = replace(
         difference,
@@ -174,10 +197,16 @@ def _is_of(job: Job, expansions: Collection[Expansion]) -> bool:
     return any(one.step == job.step and one.beam == beam for one in expansions)
 
 
+@lru_cache(maxsize=10_000)
+def _place_at(frequency_hz: float) -> AbsoluteSubband:
+    """The subbands of thousands of observations have the same few frequencies."""
+    return absolute_subband(frequency_hz)
+
+
 def listed_places(recipe: Recipe, role: str) -> dict[str, AbsoluteSubband]:
     """The place in the spectrum of each subband whose frequency the list tells."""
     return {
-        one.key: absolute_subband(one.frequency_hz)
+        one.key: _place_at(one.frequency_hz)
         for one in recipe.subbands
         if one.role == role and one.frequency_hz is not None
     }
@@ -191,29 +220,29 @@ def _undecided(
     tracker: Tracker,
     production_id: int,
     recipe: Recipe,
-    known: dict[str, dict[str, AbsoluteSubband]],
+    known: Mapping[str, Mapping[str, AbsoluteSubband]],
+    current: Mapping[str, CurrentJob],
 ) -> list[Expansion]:
     """The grouped steps that must wait: a subband that no group holds may still tell its frequency."""
     found = []
+    listed = beams(recipe.subbands)
     for name, step in recipe.steps.items():
         if not step.grouped:
             continue
         held = tracker.members(production_id, name)
-        for beam, members in beams(recipe.subbands).items():
-            if beam[0] != step.over:
-                continue
-            spoken = held | known[beam[0]].keys()
-            silent = [one for one in members if one.key not in spoken and one.reason is None]
-            if silent and _may_tell(tracker, production_id, recipe, silent):
-                found.append(Expansion(production_id, name, beam))
+        makers = [one for one, maker in recipe.steps.items() if maker.split == "subband" and maker.over == step.over]
+        for beam, members in listed.items():
+            if beam[0] == step.over:
+                keys = (one.key for one in members if one.reason is None)
+                silent = (key for key in keys if key not in known[step.over] and key not in held)
+                if any(_may_tell(current.get(job_name(key, maker))) for key in silent for maker in makers):
+                    found.append(Expansion(production_id, name, beam))
     return found
 
 
-def _may_tell(tracker: Tracker, production_id: int, recipe: Recipe, members: list[Subband]) -> bool:
-    """Whether a job over one of these subbands is unfinished, or is not entered yet."""
-    makers = [name for name, step in recipe.steps.items() if step.split == "subband" and step.over == members[0].role]
-    jobs = (tracker.job(production_id, job_name(one.key, name)) for one in members for name in makers)
-    return any(job is None or job.state not in FINAL for job in jobs)
+def _may_tell(job: CurrentJob | None) -> bool:
+    """Whether a job over a subband is unfinished, or is not entered yet."""
+    return job is None or job.state not in FINAL
 
 
 def retry_failed(tracker: Tracker, jobs: list[Job], now: str) -> tuple[str, ...]:

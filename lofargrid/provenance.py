@@ -1,6 +1,7 @@
 """Provenance: beside every product a JSON that tells what it is made of, and is enough to make it again."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from lofargrid import __version__
@@ -33,7 +34,20 @@ def provenance(tracker: Tracker, recipe: Recipe, job: Job, product: StoredOutput
         "inputs": [_input(tracker, readers, one) for one in inputs],
         "jobs": [_job(tracker, one) for one in [*ancestors, job]],
     }
-    return (json.dumps(document, indent=1) + "\n").encode()
+    return _text(document).encode()
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry and each of its parts: people read it, and it is quickly written."""
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {_parts(value)}" for key, value in document.items()) + "\n}\n"
+
+
+def _parts(value: Any) -> str:
+    if isinstance(value, Mapping) and value:
+        return "{\n  " + ",\n  ".join(f"{json.dumps(key)}: {json.dumps(one)}" for key, one in value.items()) + "\n }"
+    if isinstance(value, list) and value:
+        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+    return json.dumps(value)
 
 
 def _ancestors(tracker: Tracker, job: Job) -> list[Job]:

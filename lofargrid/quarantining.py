@@ -55,66 +55,85 @@ class Quarantine:
         self._prober = prober
         self._told: dict[str, list[str]] | None = None
 
-    def consider(self, attempt: AttemptRecord, reason: Reason | None) -> None:
-        """Weigh an attempt that has just ended, inside the transaction that wrote it down."""
+    def consider(self, attempt: AttemptRecord, reason: Reason | None) -> bool:
+        """Weigh an attempt that has just ended, inside the transaction that wrote it down.
+
+        Returns
+        -------
+        revived
+            Whether it brought back jobs that had failed by a node's fault.
+        """
         site = self._sites.get(attempt.site)
         if site is None or not site.guarded:
-            return
+            return False
         if reason is None:
             self._trust(attempt.site)
-        elif attempt.node and (reason in health.AT_FAULT or reason in health.AMBIGUOUS):
-            self._weigh_node(attempt.site, attempt.node)
-        if reason in health.AT_SITE:
-            self._weigh_site(attempt.site)
+        elif reason in health.AT_SITE:
+            self._weigh_site(attempt)
+        return reason in health.EVIDENCE and bool(attempt.node) and self._weigh_node(attempt)
 
     def _trust(self, site: str) -> None:
         standing = self._tracker.quarantined(site, "")
         if standing and standing.state == "probation":
             self._release(standing, "a job succeeded there")
 
-    def _weigh_node(self, site: str, node: str) -> None:
+    def _weigh_node(self, attempt: AttemptRecord) -> bool:
+        site, node = attempt.site, attempt.node
         before = self._tracker.quarantined(site, node)
         if before and before.state != "released":
-            return
+            # It was there when the node was found to be bad, in another slot.
+            self._tracker.blame(site, node, [attempt.job_id])
+            return False
         latest = self._tracker.ended_at(site, node, self._since(before), _NODE_WINDOW)
         verdict = health.judge_node(latest)
-        if verdict.quarantine:
-            self._enter(site, node, verdict, health.NODE_FIRST_S)
-            self._acquit(site, node, verdict)
+        if not verdict.quarantine:
+            return False
+        # A node that has done nothing well since its probe is not probed at once again: it deceives probes.
+        deceives = before is not None and all(one.reason for one in latest)
+        self._enter(site, node, verdict, before.strikes + 1 if before and deceives else 0)
+        return self._acquit(site, node, verdict)
 
-    def _weigh_site(self, site: str) -> None:
+    def _weigh_site(self, attempt: AttemptRecord) -> None:
+        site = attempt.site
         before = self._tracker.quarantined(site, "")
-        if before and before.state == "quarantined":
-            return
         if before and before.state == "probation":
-            self._strike(before, health.SITE_FIRST_S, health.SITE_LONGEST_S, "quarantined")
-            return
-        verdict = health.judge_site(self._tracker.ended_at(site, None, self._since(before), health.SITE_WINDOW))
-        if verdict.quarantine:
-            self._enter(site, "", verdict, health.SITE_FIRST_S)
+            if attempt.intended >= before.until:  # else it was there before, and is only told now
+                self._strike(before)
+        elif before is None or before.state == "released":
+            verdict = health.judge_site(self._tracker.ended_at(site, None, self._since(before), health.SITE_WINDOW))
+            if verdict.quarantine:
+                self._enter(site, "", verdict, 1)
 
     def _since(self, before: QuarantineRecord | None) -> str:
         """From when on something is evidence: not from before the last release."""
         oldest = self._moves.now(-_LOOK_BACK.total_seconds())
         return max(oldest, before.since) if before else oldest
 
-    def _enter(self, site: str, node: str, verdict: Verdict, first_s: float) -> None:
-        now, until = self._moves.now(), self._moves.now(first_s)
-        self._tracker.put_in_quarantine(QuarantineRecord(site, node, "quarantined", now, until, 1, verdict.why, ""))
-        self._tell(site, node, f"quarantined until {until}: {verdict.why}")
+    def _enter(self, site: str, node: str, verdict: Verdict, strikes: int) -> None:
+        now, until = self._moves.now(), self._until(node, strikes)
+        record = QuarantineRecord(site, node, "quarantined", now, until, strikes, verdict.why, "")
+        self._tracker.put_in_quarantine(record)
+        how_long = f"until {until}" if strikes else "and probed"
+        self._tell(site, node, f"quarantined {how_long}: {verdict.why}")
 
-    def _acquit(self, site: str, node: str, verdict: Verdict) -> None:
+    def _until(self, node: str, strikes: int) -> str:
+        longest = (health.NODE_FIRST_S, health.NODE_LONGEST_S) if node else (health.SITE_FIRST_S, health.SITE_LONGEST_S)
+        return self._moves.now(health.sentence_s(strikes, *longest))
+
+    def _acquit(self, site: str, node: str, verdict: Verdict) -> bool:
         """The jobs that a bad node failed are not to pay for it."""
         self._tracker.blame(site, node, verdict.jobs)
         wrongly = [self._tracker.job_by_id(job_id) for job_id in self._tracker.wrongly_failed(verdict.jobs)]
-        for name in retry_failed(self._tracker, wrongly, self._moves.now()):
+        names = retry_failed(self._tracker, wrongly, self._moves.now())
+        for name in names:
             self._tell(site, node, f"{name} is tried again: the node was at fault")
             self._moves.count += 1
+        return bool(names)
 
-    def _strike(self, record: QuarantineRecord, first_s: float, longest_s: float, state: str) -> None:
+    def _strike(self, record: QuarantineRecord) -> None:
         strikes = record.strikes + 1
-        until = self._moves.now(health.sentence_s(strikes, first_s, longest_s))
-        self._tracker.put_in_quarantine(replace(record, state=state, until=until, strikes=strikes))
+        until = self._until(record.node, strikes)
+        self._tracker.put_in_quarantine(replace(record, state="quarantined", until=until, strikes=strikes, probe=""))
         self._tell(record.site, record.node, f"not better yet, quarantined until {until}")
 
     def _release(self, record: QuarantineRecord, why: str) -> None:
@@ -138,8 +157,9 @@ class Quarantine:
                     with self._tracker.transaction():
                         self._on_probation(record)
             elif record.state == "probed":
+                self._backend.cancel([record.probe])
                 with self._tracker.transaction():
-                    self._strike(record, health.NODE_FIRST_S, health.NODE_LONGEST_S, "quarantined")
+                    self._strike(record)
             else:
                 self._probe(record)
         avoided: dict[str, list[str]] = {}
@@ -155,27 +175,32 @@ class Quarantine:
         self._tell(record.site, "", f"on probation: {health.PROBATION_JOBS} jobs at a time until one succeeds")
 
     def _probe(self, record: QuarantineRecord) -> None:
-        probe = self._tracker.probe_id()
-        until = self._moves.now(health.PROBE_S)
-        with self._tracker.transaction():
-            self._tracker.put_in_quarantine(replace(record, state="probed", until=until, probe=probe))
+        if not record.probe:
+            with self._tracker.transaction():
+                record = replace(record, probe=self._tracker.probe_id())
+                self._tracker.put_in_quarantine(record)
         spec = JobSpec(
-            attempt=probe, job=f"probe-{record.node}", production="", step="probe", owner=self._prober.owner,
+            attempt=record.probe, job=f"probe-{record.node}", production="", step="probe", owner=self._prober.owner,
             contact=self._prober.contact, site=record.site, sandbox="", commands=(), limits=Limits(300, 500),
             destination="", node=record.node,
         )  # fmt: skip
         self._backend.submit([spec])
+        # Only now: a probe that did not get through is handed over again by the next tick.
+        with self._tracker.transaction():
+            self._tracker.put_in_quarantine(replace(record, state="probed", until=self._moves.now(health.PROBE_S)))
 
     def heard(self, observation: Observation) -> bool:
         """Take what a backend says of a probe; False if it is not of a probe."""
         if not self._tracker.is_probe(observation.attempt):
             return False
         record = self._tracker.probed(observation.attempt)
-        if record and record.state == "probed" and observation.phase in (Phase.ENDED, Phase.LOST):
-            if observation.report and observation.report.succeeded:
-                self._release(record, "its probe succeeded")
+        if record and observation.phase in (Phase.ENDED, Phase.LOST):
+            if not observation.report or not observation.report.succeeded:
+                self._strike(record)
             else:
-                self._strike(record, health.NODE_FIRST_S, health.NODE_LONGEST_S, "quarantined")
+                if not record.strikes:  # it works, at the first look: what failed there may have been the jobs' fault
+                    self._tracker.absolve(record.site, record.node)
+                self._release(record, "its probe succeeded")
         return True
 
     # What placement asks
@@ -189,6 +214,10 @@ class Quarantine:
         }
 
     def limits(self) -> dict[str, int]:
-        """How many jobs the sites on probation get."""
+        """How many jobs those sites get that are on probation, or whose known nodes are all in quarantine."""
         standing = self._tracker.quarantines()
-        return {one.site: health.PROBATION_JOBS for one in standing if not one.node and one.state == "probation"}
+        limited = {one.site for one in standing if not one.node and one.state == "probation"}
+        since = self._moves.now(-_LOOK_BACK.total_seconds())
+        limited |= {site for site in {one.site for one in standing if one.node} - limited
+                    if not self._tracker.good_nodes(site, since)}  # fmt: skip
+        return dict.fromkeys(sorted(limited), health.PROBATION_JOBS)

@@ -3,11 +3,11 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from lofargrid.config import ProductionDocument
 from lofargrid.documents import located
@@ -29,6 +29,39 @@ from lofargrid.splitting import SplitStep, digest
 PARAMETERS_FOLDER = "parameters"
 
 
+class Listing(Sequence[Subband]):
+    """Subbands that are read when they are asked for: an engine has the recipes of thousands of productions.
+
+    Parameters
+    ----------
+    every
+        Reads all.
+    one
+        Reads the one of a role and a key.
+    """
+
+    def __init__(self, every: Callable[[], Sequence[Subband]], one: Callable[[str, str], Subband]) -> None:
+        self._every = every
+        self._one = one
+
+    def __len__(self) -> int:
+        return len(self._every())
+
+    def __iter__(self) -> Iterator[Subband]:
+        return iter(self._every())
+
+    @overload
+    def __getitem__(self, place: int) -> Subband: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Subband]: ...
+    def __getitem__(self, place: int | slice) -> Subband | Sequence[Subband]:
+        return self._every()[place]
+
+    def find(self, role: str, key: str) -> Subband:
+        """The subband of a role and a key, without reading the others."""
+        return self._one(role, key)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what a production makes.
@@ -41,7 +74,7 @@ class Recipe:
     production: str
     pipeline: Pipeline
     parameters: Mapping[str, Any]
-    subbands: tuple[Subband, ...]
+    subbands: Sequence[Subband]
     output: str
     software: str
     backend: str
@@ -61,23 +94,31 @@ class Recipe:
     @cached_property
     def hash(self) -> str:
         """Equal for two recipes that make the same."""
-        return digest(self.content())
+        # A list of inputs is long, and the same line by line.
+        lines = sorted(
+            f"{one.role}\t{one.key}\t{one.url}\t{one.size_bytes}\t{one.adler32}\t{one.frequency_hz}"
+            for one in self.subbands
+        )
+        return digest(self.choices, "\n".join(lines))
 
     @cached_property
-    def listed(self) -> dict[tuple[str, str], Subband]:
+    def listed(self) -> Mapping[tuple[str, str], Subband]:
         """The subbands by role and key."""
+        if isinstance(self.subbands, Listing):
+            return _ByKey(self.subbands)
         return {(one.role, one.key): one for one in self.subbands}
 
     def content(self) -> dict[str, Any]:
         """What the hash is taken over, as values that JSON can hold."""
+        return {**self.choices, "inputs": _inputs(self.subbands)}
+
+    @cached_property
+    def choices(self) -> Mapping[str, Any]:
+        """The content but its inputs."""
         return {
             "production": self.production,
             "pipeline": self.pipeline.model_dump(mode="json", by_alias=True),
             "parameters": dict(self.parameters),
-            "inputs": {
-                f"{one.role} {one.key}": [one.url, one.size_bytes, one.adler32, one.frequency_hz]
-                for one in self.subbands
-            },
             "output": self.output,
             "software": self.software,
             "backend": self.backend,
@@ -97,30 +138,69 @@ class Recipe:
 
     def split_steps(self) -> list[SplitStep]:
         """The steps as splitting needs them."""
+        pipeline = self.pipeline.model_dump_json(by_alias=True, exclude_unset=True)
         return [
-            SplitStep(name, step, self._content_of(step), group_size(step, self.parameters) if step.grouped else 0)
+            SplitStep(
+                name, step, self._content_of(name, step, pipeline),
+                group_size(step, self.parameters) if step.grouped else 0,
+            )
             for name, step in self.steps.items()
-        ]
+        ]  # fmt: skip
 
-    def _content_of(self, step: Step) -> str:
+    def _content_of(self, name: str, step: Step, pipeline: str) -> str:
         """A hash of all that a step's result depends on but its inputs: what it costs and tells is left out."""
         definition = step.model_dump(
             mode="json", by_alias=True, exclude={"description", "resources", "retry", "minimum", "when"}
         )
-        used = {name: self.parameters[name] for name in parameters_used(step, self.templates, self.pipeline.parameters)}
-        texts = [*step.words(), *(self.templates[name] for name in step.files.values())]
-        named = {name for name in self.digests if any(f"sandbox/{name}" in text for text in texts)}
-        named |= {one for name in named for one in self.imports.get(name, ())}
-        folders = tuple(f"{PARAMETERS_FOLDER}/{name}/" for name in used)
+        templates = {one: self.templates[one] for one in sorted(step.files.values())}
+        used = {one: self.parameters[one] for one in _parameters_used(pipeline, name, tuple(templates.items()))}
+        texts = [*step.words(), *templates.values()]
+        named = {one for one in self.digests if any(f"sandbox/{one}" in text for text in texts)}
+        named |= {one for script in named for one in self.imports.get(script, ())}
+        folders = tuple(f"{PARAMETERS_FOLDER}/{one}/" for one in used)
         files = {
-            name: value
-            for name, value in self.digests.items()
-            if name in step.files.values() or name in named or name.startswith(folders)
+            one: value
+            for one, value in self.digests.items()
+            if one in templates or one in named or one.startswith(folders)
         }
         return digest(definition, used, files, self.software, self.gaps if step.merges else "")
 
 
-def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path, common: Path) -> Recipe:
+class _ByKey(Mapping[tuple[str, str], Subband]):
+    """A listing by role and key."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+
+    def __getitem__(self, key: tuple[str, str]) -> Subband:
+        return self._listing.find(*key)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((one.role, one.key) for one in self._listing)
+
+    def __len__(self) -> int:
+        return len(self._listing)
+
+
+@lru_cache(maxsize=1000)
+def _parameters_used(pipeline: str, step: str, templates: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    """The parameters that a step's result depends on.
+
+    To parse its templates takes long, and the thousands of productions of a campaign have the same.
+    """
+    read = _pipeline(pipeline)
+    return frozenset(parameters_used(read.steps[step], dict(templates), read.parameters))
+
+
+@lru_cache(maxsize=100)
+def _pipeline(text: str) -> Pipeline:
+    """A pipeline from its JSON: one value for all productions that have it."""
+    return Pipeline.model_validate_json(text)
+
+
+def read_recipe(
+    document: ProductionDocument, file: Path, pipeline_folder: Path, common: Path, pipeline: Pipeline | None = None
+) -> Recipe:
     """Freeze a production.
 
     Parameters
@@ -131,13 +211,15 @@ def read_recipe(document: ProductionDocument, file: Path, pipeline_folder: Path,
         production.yaml itself; relative paths start from its folder.
     pipeline_folder, common
         Folders of the pipeline and of the scripts that all pipelines share.
+    pipeline
+        What ``pipeline_folder`` holds, if it has been read already.
 
     Raises
     ------
     InputError
         Anything that does not fit, all at once as far as it can be known.
     """
-    pipeline = read_pipeline(pipeline_folder)
+    pipeline = pipeline or read_pipeline(pipeline_folder)
     faults: list[Fault] = []
     parameters: dict[str, Any] = {}
     files: dict[str, str] = {}
@@ -309,21 +391,13 @@ def sha256(path: Path) -> str:
 def to_json(recipe: Recipe) -> str:
     """The recipe as the tracker keeps it; subbands have a table of their own."""
     fields = {
-        "production": recipe.production,
+        **recipe.choices,
         "pipeline": recipe.pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True),
-        "parameters": dict(recipe.parameters),
-        "output": recipe.output,
-        "software": recipe.software,
-        "backend": recipe.backend,
-        "gaps": recipe.gaps,
-        "minimum_subbands": recipe.minimum_subbands,
-        "keep_intermediates": recipe.keep_intermediates,
-        "digests": dict(recipe.digests),
+        # With the defaults of today, to be compared with.
+        "completed": recipe.choices["pipeline"],
         "files": dict(recipe.files),
         "templates": dict(recipe.templates),
         "imports": dict(recipe.imports),
-        "sites": recipe.sites,
-        "content": recipe.content(),
     }
     return json.dumps(fields)
 
@@ -331,23 +405,44 @@ def to_json(recipe: Recipe) -> str:
 def from_json(text: str, subbands: Sequence[Subband]) -> Recipe:
     """The recipe from the tracker."""
     fields = json.loads(text)
-    fields.pop("content")
-    pipeline = Pipeline.model_validate_json(json.dumps(fields.pop("pipeline")))
-    return Recipe(pipeline=pipeline, subbands=tuple(subbands), **fields)
+    del fields["completed"]
+    return Recipe(
+        pipeline=_pipeline(json.dumps(fields.pop("pipeline"))), subbands=subbands, **fields.pop("policy"), **fields
+    )  # fmt: skip
 
 
-def differences(old: str, new: Recipe) -> list[str]:
-    """What differs between a frozen recipe (its JSON) and a new one, a line each."""
-    before = dict(_flat("", json.loads(old)["content"]))
-    after = dict(_flat("", json.loads(json.dumps(new.content(), default=str))))
+def differences(old: str, new: Recipe, listed: Sequence[Subband] | None = None) -> list[str]:
+    """What differs between a frozen recipe and a new one, a line each.
+
+    Parameters
+    ----------
+    old
+        The frozen recipe's JSON.
+    new
+        The new recipe.
+    listed
+        The subbands of the frozen one. Without them inputs are not compared.
+    """
+    fields, after = json.loads(old), {**new.choices}
+    before = {name: fields[name] for name in fields if name not in ("completed", "files", "templates", "imports")}
+    before["pipeline"] = fields["completed"]
+    if listed is not None:
+        before["inputs"], after["inputs"] = _inputs(listed), _inputs(new.subbands)
+    told = dict(_flat("", before)), dict(_flat("", json.loads(json.dumps(after, default=str))))
     lines = []
-    for key in dict.fromkeys([*before, *after]):
-        if before.get(key) != after.get(key):
-            texts = [_text(before.get(key)), _text(after.get(key))]
+    for key in dict.fromkeys([*told[0], *told[1]]):
+        values = [one.get(key) for one in told]
+        if values[0] != values[1]:
+            texts = [_text(value) for value in values]
             pairs = enumerate(zip(*texts, strict=False))
             same = next((place for place, (one, other) in pairs if one != other), 0)
             lines.append(f"{key}: {' -> '.join(_cut(text, same) for text in texts)}")
     return lines
+
+
+def _inputs(subbands: Sequence[Subband]) -> dict[str, list[Any]]:
+    """All of the listed subbands that decides a result."""
+    return {f"{one.role} {one.key}": [one.url, one.size_bytes, one.adler32, one.frequency_hz] for one in subbands}
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

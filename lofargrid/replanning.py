@@ -32,6 +32,8 @@ def replan(planned: Sequence[PlannedJob], current: Mapping[str, CurrentJob], red
     A job is made if it is new, if its signature changed, if ``redo`` names it or a job that it needs, or if a
     job to be made needs a file of it that was deleted. All else is kept.
     """
+    if not current:
+        return Replan(tuple(planned), (), ())
     make = _changed(planned, current, set(redo))
     make |= _wanted_again(planned, current, make)
     names = {job.name for job in planned}

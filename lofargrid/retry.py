@@ -10,6 +10,10 @@ from lofargrid.states import Reason
 Grown = Literal["", "memory", "walltime", "scratch"]
 Elsewhere = Literal["", "node", "site"]
 
+MOST_BLAMED = 10
+"""How often a node may be at fault before the job is looked at: it may be what brings nodes down."""
+_MOST_DOUBLINGS = 30
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -47,7 +51,7 @@ RULES: Mapping[Reason, Rule] = {
     Reason.SOFTWARE_UNREACHABLE: replace(_NODE, tries=5, wait_s=5.0),
     Reason.PAYLOAD_KILLED: replace(_NODE, tries=4),
     # A service is at fault: wait for it.
-    Reason.STORAGE_UNAVAILABLE: Rule(tries=15, burns=False, wait_s=30.0, longest_wait_s=1800.0),
+    Reason.STORAGE_UNAVAILABLE: Rule(tries=15, burns=False, wait_s=120.0, longest_wait_s=1800.0),
     Reason.STORAGE_FULL: Rule(tries=10, burns=False, wait_s=300.0),
     Reason.STAGE_OUT_FAILED: Rule(tries=3, burns=False, wait_s=2.0),
     Reason.CREDENTIAL_EXPIRED: Rule(tries=50, burns=False, wait_s=300.0),
@@ -123,18 +127,22 @@ def decide(
     reason = past[-1].reason
     rule = rule_of(reason, rules)
     counted = [one for one in past if not one.blamed]
+    blamed = len(past) - len(counted)
     burnt = sum(rule_of(one.reason, rules).burns for one in counted)
     alike = [one for one in counted if one.reason is reason]
     tries = step_tries if rule.tries is None else rule.tries
     if rule.burns and burnt >= step_tries:
         return Decision(False, burnt, f"all {step_tries} tries are used")
-    if rule.nodes and len({(one.site, one.node) for one in alike}) >= rule.nodes > 1:
+    if blamed >= MOST_BLAMED:
+        return Decision(False, burnt, f"{blamed} nodes failed under it: it may be the job")
+    # With more of something the next one is not like the last.
+    if rule.nodes and not rule.grow and len({(one.site, one.node) for one in alike if one.node}) >= rule.nodes:
         return Decision(False, burnt, f"failed alike on {rule.nodes} healthy nodes: it is not the node")
     if len(alike) >= tries:
         if rule.grow and splittable:
             return Decision(False, burnt, "it has grown enough: smaller groups", split=True)
         return Decision(False, burnt, f"ended so {len(alike)} times" if tries > 1 else "another try would end the same")
-    wait_s = min(rule.wait_s * 2 ** max(len(alike) - 1, 0), rule.longest_wait_s)
+    wait_s = min(rule.wait_s * 2 ** min(max(len(alike) - 1, 0), _MOST_DOUBLINGS), rule.longest_wait_s)
     if not rule.grow:
         return Decision(True, burnt, f"tried again{_where(rule)}", wait_s)
     grown = grow(rule.grow, past[-1], asked, most)
@@ -145,12 +153,15 @@ def decide(
 
 
 def grow(what: Grown, last: Past, asked: Demand, most: Demand) -> Demand | None:
-    """Twice what was asked for, or half more than was seen if that is more; None if there is no more."""
+    """Two and a half times the memory, or half more than was seen if that is more; None if there is no more.
+
+    Three times the walltime: what the job would have needed was not seen, and one more failure costs it all again.
+    """
     if what == "memory":
-        wanted = min(max(2 * asked.memory_mb, round(1.5 * last.peak_memory_mb)), most.memory_mb)
+        wanted = min(max(round(2.5 * asked.memory_mb), round(1.5 * last.peak_memory_mb)), most.memory_mb)
         return replace(asked, memory_mb=wanted) if wanted > asked.memory_mb else None
     if what == "walltime":
-        minutes = min(2 * asked.walltime_min, most.walltime_min)
+        minutes = min(3 * asked.walltime_min, most.walltime_min)
         return replace(asked, walltime_min=minutes) if minutes > asked.walltime_min else None
     scratch = min(2 * asked.scratch_mb, most.scratch_mb)
     return replace(asked, scratch_mb=scratch) if scratch > asked.scratch_mb else None

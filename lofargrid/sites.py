@@ -21,6 +21,8 @@ SHIPPED = Path(__file__).with_name("sites.yaml")
 """The sites that come with lofargrid."""
 
 ALL = "all"
+LOCAL = "local"
+"""The site that this machine is."""
 SCHEMES = ("srm", "gsiftp", "davs", "https", "root", "xroot", "file")
 
 Count = Annotated[int, Field(ge=1)]

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 from lofargrid.errors import Fault, InputError
-from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, group_of, subband_width_hz
+from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, group_of, part_of, subband_width_hz
 from lofargrid.model import PlannedJob, Slot, Subband
 from lofargrid.names import group_key, job_name, sap_key
 from lofargrid.pipelines import Step
@@ -27,10 +29,50 @@ class SplitStep:
     content: str
     size: int = 0
 
+    @cached_property
+    def over(self) -> str:
+        """The role whose subbands it works on."""
+        return self.step.over
+
+    @cached_property
+    def each(self) -> bool:
+        """Whether it has a job for each subband."""
+        return self.step.split == "subband"
+
+    @cached_property
+    def all(self) -> bool:
+        """Whether it has one job for a whole SAP."""
+        return self.step.split == "all"
+
+    @cached_property
+    def grouped(self) -> bool:
+        """Whether it splits by frequency."""
+        return self.step.grouped
+
+    @cached_property
+    def raw(self) -> bool:
+        """Whether it takes raw subbands."""
+        return any(not source.step for source in self.step.inputs.values())
+
+
+class _Member(NamedTuple):
+    """A listed subband. ``text`` is all of it that a result depends on."""
+
+    key: str
+    text: str
+    subband: Subband
+
+
+_Placed = tuple[int, int, int, _Member]
+"""A subband that has its place: clock, absolute subband counted through all zones, and its number to settle a tie."""
+
 
 def digest(*parts: object) -> str:
     """A short hash of values that JSON can hold."""
-    text = json.dumps(parts, sort_keys=True, default=str)
+    return _short(json.dumps(parts, sort_keys=True, default=str))
+
+
+def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -42,166 +84,183 @@ def beams(subbands: Iterable[Subband]) -> dict[Beam, list[Subband]]:
     return dict(found)
 
 
-def split(steps: Sequence[SplitStep], subbands: Iterable[Subband]) -> list[PlannedJob]:
-    """Make every job that can be made before frequencies are known.
-
-    A grouped step stands in the ``expansion`` of the jobs that need it; `expand` makes its jobs.
-
-    Raises
-    ------
-    InputError
-        A step needs the merge of another role and it cannot be told which SAP's.
-    """
-    by_beam = beams(subbands)
-    plan = _Plan(steps, by_beam)
-    return [job for one in steps if not one.step.grouped for job in plan.jobs_of(one)]
-
-
-def expand(
-    steps: Sequence[SplitStep],
-    name: str,
-    members: Sequence[tuple[Subband, AbsoluteSubband]],
-    subbands: Iterable[Subband],
-    finer: Mapping[tuple[Beam, int], int] = MappingProxyType({}),
-) -> list[PlannedJob]:
-    """Make the jobs of one grouped step over one SAP, now that frequencies are known.
+class Splitting:
+    """The jobs of one production while they are worked out; what is found once is remembered.
 
     Parameters
     ----------
     steps
         All active steps of the production.
-    name
-        The grouped step.
-    members
-        The subbands of one SAP whose place in the spectrum is known.
     subbands
-        All subbands of the production.
-    finer
-        In how many parts groups are made that are too large whole, by SAP and number of the group.
+        All its subbands.
     """
-    plan = _Plan(steps, beams(subbands))
-    one = plan.steps[name]
-    groups: dict[tuple[int, int | None], list[tuple[AbsoluteSubband, Subband]]] = defaultdict(list)
-    for subband, absolute in members:
-        number = group_of(absolute, one.size)
-        parts = finer.get(((subband.role, subband.observation, subband.sap), number))
-        part = None if parts is None else absolute.abn % one.size * parts // one.size
-        groups[number, part].append((absolute, subband))
-    return [
-        plan.group_job(one, number, part, sorted(group, key=lambda pair: (pair[0], pair[1].number)))
-        for (number, part), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-    ]
 
-
-class _Plan:
-    """The jobs of one production while they are worked out; signatures are remembered."""
-
-    def __init__(self, steps: Sequence[SplitStep], by_beam: Mapping[Beam, list[Subband]]) -> None:
-        self.steps = {one.name: one for one in steps}
-        self.by_beam = by_beam
+    def __init__(self, steps: Sequence[SplitStep], subbands: Iterable[Subband]) -> None:
+        self.beams = beams(subbands)
+        self._steps = {one.name: one for one in steps}
+        self._needs = {one.name: [self._steps[need] for need in one.step.needs] for one in steps}
         self._depths = {one.name: depth for depth, one in enumerate(steps)}
-        self._signatures: dict[tuple[str, Beam, str], str] = {}
+        self._members = {beam: [_member(one) for one in found] for beam, found in self.beams.items()}
+        self._merges: dict[tuple[str, str, Beam], tuple[Beam, str]] = {}
+        self._signatures: dict[tuple[str, str], str] = {}
 
-    def jobs_of(self, one: SplitStep) -> Iterable[PlannedJob]:
-        for beam, members in self.by_beam.items():
-            if beam[0] != one.step.over:
+    def jobs(self) -> list[PlannedJob]:
+        """Make every job that can be made before frequencies are known.
+
+        A grouped step stands in the ``expansion`` of the jobs that need it; `groups` makes its jobs.
+
+        Raises
+        ------
+        InputError
+            A step needs the merge of another role and it cannot be told which SAP's.
+        """
+        return [job for one in self._steps.values() if not one.grouped for job in self._jobs_of(one)]
+
+    def _jobs_of(self, one: SplitStep) -> Iterator[PlannedJob]:
+        for beam, members in self._members.items():
+            if beam[0] != one.over:
                 continue
-            if one.step.split == "all":
+            if one.all:
                 yield self._job(one, beam, sap_key(beam[1], beam[2]), members)
             else:
-                for subband in members:
-                    yield self._job(one, beam, subband.key, [subband])
+                for member in members:
+                    yield self._job(one, beam, member.key, [member])
 
-    def group_job(
-        self, one: SplitStep, number: int, part: int | None, group: Sequence[tuple[AbsoluteSubband, Subband]]
+    def groups(
+        self,
+        name: str,
+        beam: Beam,
+        placed: Mapping[str, AbsoluteSubband],
+        finer: Mapping[tuple[Beam, int], int] = MappingProxyType({}),
+    ) -> list[PlannedJob]:
+        """Make the jobs of one grouped step over one SAP, now that frequencies are known.
+
+        Parameters
+        ----------
+        name
+            The grouped step.
+        beam
+            The SAP.
+        placed
+            The place in the spectrum of each of its subbands that has one, by key.
+        finer
+            In how many parts groups are made that are too large whole, by SAP and number of the group.
+        """
+        one = self._steps[name]
+        found: dict[tuple[int, int | None], list[_Placed]] = defaultdict(list)
+        for member in self._members[beam]:
+            absolute = placed.get(member.key)
+            if absolute is not None:
+                number = group_of(absolute, one.size)
+                parts = finer.get((beam, number)) if finer else None
+                part = None if parts is None else part_of(absolute.abn, one.size, parts)
+                found[number, part].append((absolute.clock_mhz, absolute.number, member.subband.number, member))
+        return [
+            self._group_job(one, beam, number, part, sorted(group))
+            for (number, part), group in sorted(found.items(), key=lambda item: (item[0][0], item[0][1] or 0))
+        ]
+
+    def _group_job(
+        self, one: SplitStep, beam: Beam, number: int, part: int | None, group: Sequence[_Placed]
     ) -> PlannedJob:  # fmt: skip
-        members = [subband for _, subband in group]
-        first = members[0]
-        beam = (first.role, first.observation, first.sap)
-        job = self._job(one, beam, group_key(first.observation, first.sap, number, part), members)
-        job = replace(job, group=number, slots=_slots(group))
-        numbers = [absolute for absolute, _ in group]
-        if len(set(numbers)) == len(numbers):
+        members = [member for *_, member in group]
+        key = group_key(beam[1], beam[2], number, part)
+        job = self._job(one, beam, key, members, number, _slots(group))
+        places = [(clock_mhz, place) for clock_mhz, place, *_ in group]
+        if len(set(places)) == len(places):
             return job
-        twice = sorted({one.abn for one in numbers if numbers.count(one) > 1})
+        twice = sorted({AbsoluteSubband(*place).abn for place in places if places.count(place) > 1})
         detail = f"absolute subbands {', '.join(map(str, twice))} are there more than once"
         return replace(job, reason=Reason.FREQUENCY_CLASH, detail=detail)
 
-    def _job(self, one: SplitStep, beam: Beam, key: str, members: Sequence[Subband]) -> PlannedJob:
+    def _job(
+        self, one: SplitStep, beam: Beam, key: str, members: Sequence[_Member], group: int | None = None,
+        slots: tuple[Slot, ...] = (),
+    ) -> PlannedJob:  # fmt: skip
         needs: list[str] = []
         expansion: list[str] = []
-        for need in one.step.needs:
-            maker = self.steps[need]
-            if maker.step.grouped and one.step.split == "all":
-                expansion.append(need)
-            elif maker.step.grouped:
-                needs.append(job_name(key, need))
-            elif maker.step.split == "all":
-                needs.append(job_name(sap_key(*self._beam_of(one, maker, beam)[1:]), need))
+        for maker in self._needs[one.name]:
+            if maker.grouped and one.all:
+                expansion.append(maker.name)
+            elif maker.grouped:
+                needs.append(job_name(key, maker.name))
+            elif maker.all:
+                needs.append(job_name(self._merge(one, maker, beam)[1], maker.name))
             else:
-                needs += [job_name(subband.key, need) for subband in members]
+                needs += [job_name(member.key, maker.name) for member in members]
+        # A merge goes without what cannot be read; a job over it alone has nothing else.
+        lost = members[0].subband if one.raw and one.each and members[0].subband.reason else None
         return PlannedJob(
             name=job_name(key, one.name),
             step=one.name,
             role=beam[0],
             sap=beam[2],
             key=key,
-            signature=self._signature(one, beam, members),
-            subbands=tuple(subband.key for subband in members),
+            signature=self._signature(one, beam, key, members),
+            subbands=tuple([member.key for member in members]),
             needs=tuple(needs),
             expansion=tuple(expansion),
+            group=group,
             depth=self._depths[one.name],
-            reason=members[0].reason if _uses_unusable(one, members) else None,
-            detail=members[0].problem if _uses_unusable(one, members) else "",
+            slots=slots,
+            reason=lost.reason if lost else None,
+            detail=lost.problem if lost else "",
         )
 
+    def _merge(self, one: SplitStep, maker: SplitStep, beam: Beam) -> tuple[Beam, str]:
+        """The SAP whose merge a job uses, and its key: its own, or the same or the only one of another role."""
+        found = self._merges.get((one.name, maker.name, beam))
+        if found is None:
+            other = beam if maker.over == one.over else self._beam_of(one, maker, beam)
+            found = self._merges[one.name, maker.name, beam] = other, sap_key(other[1], other[2])
+        return found
+
     def _beam_of(self, one: SplitStep, maker: SplitStep, beam: Beam) -> Beam:
-        """The SAP whose merge a job uses: its own, or the same or the only one of another role."""
-        if maker.step.over == one.step.over:
-            return beam
-        others = [other for other in self.by_beam if other[0] == maker.step.over]
+        others = [other for other in self.beams if other[0] == maker.over]
         same = [other for other in others if other[2] == beam[2]]
         for candidates in (others, same):
             if len(candidates) == 1:
                 return candidates[0]
-        what = f"{one.name} of {sap_key(*beam[1:])} needs {maker.name}, and {maker.step.over} has {len(others)} SAPs"
-        raise InputError(Fault(what, "List one SAP of it, or the same SAP numbers", field=f"inputs.{maker.step.over}"))
+        what = f"{one.name} of {sap_key(*beam[1:])} needs {maker.name}, and {maker.over} has {len(others)} SAPs"
+        raise InputError(Fault(what, "List one SAP of it, or the same SAP numbers", field=f"inputs.{maker.over}"))
 
-    def _signature(self, one: SplitStep, beam: Beam, members: Sequence[Subband]) -> str:
-        label = members[0].key if len(members) == 1 else digest([subband.key for subband in members])
-        known = self._signatures.get((one.name, beam, label))
+    def _signature(self, one: SplitStep, beam: Beam, key: str, members: Sequence[_Member]) -> str:
+        known = self._signatures.get((one.name, key))
         if known is None:
-            known = digest(one.content, self._inputs(one, members), self._needs(one, beam, members))
-            self._signatures[one.name, beam, label] = known
+            lines = [one.content]
+            if one.raw:
+                lines += [member.text for member in members]
+            for maker in self._needs[one.name]:
+                lines += self._made(one, maker, beam, key, members)
+            known = self._signatures[one.name, key] = _short("\n".join(lines))
         return known
 
-    def _inputs(self, one: SplitStep, members: Sequence[Subband]) -> list[object]:
-        raw = any(not source.step for source in one.step.inputs.values())
-        return [[subband.url, subband.size_bytes, subband.adler32] for subband in members if raw]
-
-    def _needs(self, one: SplitStep, beam: Beam, members: Sequence[Subband]) -> list[str]:
-        found = []
-        for need in one.step.needs:
-            maker = self.steps[need]
-            other = self._beam_of(one, maker, beam) if maker.step.split == "all" else beam
-            # A grouped step counts as one thing over its SAP: its groups follow from the same subbands.
-            whole = self.by_beam[other] if maker.step.split == "all" or one.step.split == "all" else members
-            if maker.step.split == "subband":
-                found += [self._signature(maker, other, [subband]) for subband in whole]
-            else:
-                found.append(self._signature(maker, other, whole))
-        return found
-
-
-def _uses_unusable(one: SplitStep, members: Sequence[Subband]) -> bool:
-    raw = any(not source.step for source in one.step.inputs.values())
-    return raw and one.step.split == "subband" and members[0].reason is not None
+    def _made(
+        self, one: SplitStep, maker: SplitStep, beam: Beam, key: str, members: Sequence[_Member]
+    ) -> list[str]:  # fmt: skip
+        """The signatures of what a job takes from one step that it needs."""
+        # A grouped step counts as one thing over its SAP: its groups follow from the same subbands.
+        if maker.all or one.all:
+            beam, key = self._merge(one, maker, beam)
+            members = self._members[beam]
+        if maker.each:
+            known = self._signatures
+            return [
+                known.get((maker.name, member.key)) or self._signature(maker, beam, member.key, [member])
+                for member in members
+            ]
+        return [self._signature(maker, beam, key, members)]
 
 
-def _slots(group: Sequence[tuple[AbsoluteSubband, Subband]]) -> tuple[Slot, ...]:
+def _member(subband: Subband) -> _Member:
+    # No part of it holds a tab.
+    return _Member(subband.key, f"{subband.url}\t{subband.size_bytes}\t{subband.adler32}", subband)
+
+
+def _slots(group: Sequence[_Placed]) -> tuple[Slot, ...]:
     """One slot an absolute subband from the first to the last that the list has."""
-    keys = {absolute.number: subband.key for absolute, subband in group}
-    clock = group[0][0].clock_mhz
+    keys = {place: member.key for _, place, _, member in group}
+    clock = group[0][0]
     every = (AbsoluteSubband(clock, number) for number in range(min(keys), max(keys) + 1))
     return tuple(Slot(one.abn, one.frequency_hz, keys.get(one.number, "")) for one in every)
 
@@ -212,16 +271,13 @@ def places(subbands: Sequence[Subband], known: Mapping[str, AbsoluteSubband]) ->
     A subband without data is placed where all others of its SAP agree on one distance between subband number
     and place; else it stays out of every group, and products name it as lacking.
     """
-    placed = _of_one_clock({subband.key: known[subband.key] for subband in subbands if subband.key in known})
-    distances = {
-        (placed[subband.key].clock_mhz, placed[subband.key].number - subband.number)
-        for subband in subbands
-        if subband.key in placed
-    }
-    if len(distances) == 1 and len(placed) > 1:
+    numbers = {subband.key: subband.number for subband in subbands}
+    placed = _of_one_clock({key: known[key] for key in numbers if key in known})
+    distances = {(one.clock_mhz, one.number - numbers[key]) for key, one in placed.items()}
+    if len(distances) == 1 and 1 < len(placed) < len(numbers):
         clock, distance = distances.pop()
-        for subband in subbands:
-            placed.setdefault(subband.key, AbsoluteSubband(clock, subband.number + distance))
+        for key, number in numbers.items():
+            placed.setdefault(key, AbsoluteSubband(clock, number + distance))
     return placed
 
 

@@ -6,6 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def is_held(tracker: Path) -> bool:
+    """Whether a process holds the tick now."""
+    try:
+        with tracker.with_name(f"{tracker.name}.tick").open() as lock:
+            # Shared, so that two who ask at once are not taken for one who holds it.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @contextmanager
 def hold_tick(tracker: Path) -> Iterator[bool]:
     """Take the tick if nobody has it; it falls when this process ends, however it ends.

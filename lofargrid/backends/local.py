@@ -6,6 +6,7 @@ when the process that started it ends.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import queue
@@ -34,9 +35,17 @@ from lofargrid.names import path_of
 from lofargrid.states import Phase
 
 _STARTED = "started"
+_PID_WIDTH = 20
 _LINGER_S = 0.05
+_PUT_OFF_S = 1.0
 _WORK = "work"
 _UNWANTED = "unwanted"
+# What this machine's disk says while it is in trouble; no attempt can help that.
+_REMEDIES = {
+    errno.ENOSPC: "Free space there",
+    errno.EDQUOT: "Free space there",
+    errno.EROFS: "Make its disk writable",
+}
 
 
 class LocalBackend:
@@ -66,9 +75,13 @@ class LocalBackend:
         self._forgotten = 0
         self._latest: dict[str, Observation] = {}
         self._known: set[str] = set()
+        self._trouble = ""
         self._closed = threading.Event()
         for place in (self._active, self._ended):
-            place.mkdir(parents=True, exist_ok=True)
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BackendError(f"cannot make {place}: {error.strerror}{_remedy(error)}") from None
         for number in range(slots):
             threading.Thread(target=self._slot, name=f"slot {number}", daemon=True).start()
 
@@ -86,11 +99,17 @@ class LocalBackend:
                     (folder / _WORK).write_text(f"{path_of(job.destination)}/work-{job.attempt}")
                     part.replace(folder / JOB_FILE)
             except OSError as error:
-                raise BackendError(f"cannot write {folder}: {error.strerror}") from None
+                raise BackendError(f"cannot write {folder}: {error.strerror}{_remedy(error)}") from None
             self._enqueue(job.attempt)
 
     def changes(self, cursor: str | None) -> Changes:
-        """See `Backend.changes`. What was told before ``cursor`` is not kept."""
+        """See `Backend.changes`. What was told before ``cursor`` is not kept.
+
+        Raises
+        ------
+        BackendError
+            There is nothing to tell but that the disk keeps attempts from starting. They wait.
+        """
         if cursor is None:
             return self._all()
         with self._lock:
@@ -100,6 +119,8 @@ class LocalBackend:
                     self._put_away(observation.attempt)
             del self._observations[:told]
             self._forgotten += told
+            if self._trouble and not self._observations:
+                raise BackendError(self._trouble)
             return Changes(self._cursor(), tuple(self._observations))
 
     def _cursor(self) -> str:
@@ -162,7 +183,8 @@ class LocalBackend:
             if (self._active / attempt).exists():
                 (self._active / attempt).rename(self._ended / attempt)
         except OSError as error:
-            raise BackendError(f"cannot put away {self._active / attempt}: {error.strerror}") from None
+            what = f"cannot put away {self._active / attempt}: {error.strerror}{_remedy(error)}"
+            raise BackendError(what) from None
 
     def _tell(self, observation: Observation) -> None:
         with self._lock:
@@ -179,8 +201,20 @@ class LocalBackend:
             try:
                 observation = self._see_through(attempt)
             except OSError as error:
+                if error.errno in _REMEDIES:
+                    self._put_off(attempt, error)
+                    continue
                 observation = Observation(attempt, Phase.LOST, detail=f"it could not be started: {error}")
+            self._trouble = ""
             self._tell(observation)
+
+    def _put_off(self, attempt: str, error: OSError) -> None:
+        """Let an attempt wait that this machine's disk keeps from starting: it is not to blame, nor are its tries."""
+        with self._lock:
+            self._trouble = f"cannot start jobs: {error.filename or self._active}: {error.strerror}{_remedy(error)}"
+        self._changed.set()
+        self._closed.wait(_PUT_OFF_S)
+        self._queue.put(attempt)
 
     def _see_through(self, attempt: str) -> Observation:
         folder = self._active / attempt
@@ -200,9 +234,16 @@ class LocalBackend:
     def _run(self, attempt: str, folder: Path, lock: int) -> None:
         words = [sys.executable, "-I", "-S", str(self._runner), "run", JOB_FILE]
         work = (folder / _WORK).read_text()
-        (folder / _STARTED).touch()
-        process = start([*words, "--work", work, "--lock-fd", str(lock)], folder, keep=[lock])
-        (folder / _STARTED).write_text(str(process.pid))
+        started = folder / _STARTED
+        try:
+            started.write_text(" " * _PID_WIDTH)  # room for the process id: once it runs there must be some
+            process = start([*words, "--work", work, "--lock-fd", str(lock)], folder, keep=[lock])
+        except OSError:
+            started.unlink(missing_ok=True)
+            raise
+        self._trouble = ""
+        with contextlib.suppress(OSError), started.open("r+") as stream:
+            stream.write(str(process.pid))
         self._tell(Observation(attempt, Phase.RUNNING, node=socket.gethostname(), batch_id=str(process.pid)))
         if (folder / _UNWANTED).exists():
             process.terminate()
@@ -225,6 +266,10 @@ def _stop(folder: Path) -> None:
     with contextlib.suppress(OSError, ValueError), (folder / LOCK_FILE).open("a") as lock:
         if not _locked(lock.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB):
             os.kill(int((folder / _STARTED).read_text()), signal.SIGTERM)
+
+
+def _remedy(error: OSError) -> str:
+    return f". {_REMEDIES[error.errno]}; the same command goes on" if error.errno in _REMEDIES else ""
 
 
 def _locked(descriptor: int, how: int) -> bool:

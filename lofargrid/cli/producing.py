@@ -12,26 +12,35 @@ from typing import Annotated
 import typer
 import yaml
 
-from lofargrid import productions, recipes
+from lofargrid import productions
 from lofargrid.assets import pipeline_folder
-from lofargrid.cli import progress
+from lofargrid.campaigns import refuse_taken, schedule
+from lofargrid.cli import campaigning, plans, progress
+from lofargrid.cli.campaigning import Reading
+from lofargrid.cli.choosing import choose_whole
 from lofargrid.cli.doctor import missing_programs
-from lofargrid.cli.session import Session, refuse_remote_inputs, stamp
-from lofargrid.cli.text import bytes_text, count, note, table
+from lofargrid.cli.session import Session, refuse_remote_inputs, stamp, told_of
+from lofargrid.cli.text import count, note
+from lofargrid.config import read_production
 from lofargrid.documents import read_value, shown
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import PlannedJob
-from lofargrid.names import path_of, safe_name
+from lofargrid.names import safe_name
 from lofargrid.pipelines import Pipeline, read_pipeline
-from lofargrid.planning import Plan, summarise
 from lofargrid.recipes import Recipe
-from lofargrid.splitting import Beam, beams
 
 ProductionFile = Annotated[
-    Path, typer.Argument(metavar="PRODUCTION.YAML", help="What to make; `init` writes a first one.")
+    Path,
+    typer.Argument(metavar="FILE", help="production.yaml, or campaign.csv with a row a production; `init` helps."),
 ]
-
 Replan = Annotated[bool, typer.Option("--replan", help="Redo what a changed file affects, try again what failed.")]
+Like = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The production.yaml that a campaign varies, if not the one beside it."),
+]
+CampaignName = Annotated[
+    str, typer.Option("--campaign", metavar="NAME", help="The campaign's name, if not that of its file.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -134,24 +143,32 @@ def _example(name: str, kind: str) -> str:
 
 def plan(
     context: typer.Context,
-    production: ProductionFile,
-    job: Annotated[str, typer.Option(metavar="JOB", help="Tell all about this job.")] = "",
+    file: ProductionFile,
+    job: Annotated[str, typer.Option(metavar="JOB", help="Tell all about this job of a production.yaml.")] = "",
+    like: Like = None,
+    campaign: CampaignName = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Tell what would be done, and change nothing. Jobs, bytes, core-hours, scratch."""
     session: Session = context.obj
-    recipe = _inspected(session, session.recipe(production), production)
-    known = {role: productions.listed_places(recipe, role) for role in recipe.pipeline.roles}
-    jobs = productions.plan(recipe, known, _unknown(recipe))
+    if campaigning.is_table(file):
+        if job:
+            raise InputError(Fault("a campaign has many jobs of a name", "Name a production.yaml", field="--job"))
+        plans.plan_campaign(session, campaigning.read(session, file, like, campaign), as_json)
+        return
+    _refuse_campaign_options(file, like, campaign)
+    recipe = _inspected(session, session.recipe(file), file)
+    jobs = plans.planned_jobs(recipe)
     if job:
         print(json.dumps(_job_facts(recipe, jobs, job), indent=1))
         return
-    summary = summarise(recipe, jobs, _sizes(session, recipe), session.settings.slots)
-    standing = _standing(session, recipe)
-    if as_json:
-        print(json.dumps(asdict(summary) | {"standing": standing}, indent=1))
-    else:
-        _print_plan(summary, standing, session.settings.slots)
+    plans.plan_production(session, recipe, jobs, as_json)
+
+
+def _refuse_campaign_options(file: Path, like: Path | None, campaign: str) -> None:
+    for option, given in (("--like", like), ("--campaign", campaign)):
+        if given:
+            raise InputError(Fault(f"{file} is no campaign.csv", "Only a campaign takes this", field=option))
 
 
 def _inspected(session: Session, recipe: Recipe, file: Path) -> Recipe:
@@ -164,51 +181,6 @@ def _inspected(session: Session, recipe: Recipe, file: Path) -> Recipe:
     return recipe
 
 
-def _unknown(recipe: Recipe) -> list[tuple[str, Beam]]:
-    """Grouped steps over SAPs whose frequencies the list does not tell."""
-    silent = beams(one for one in recipe.subbands if one.frequency_hz is None)
-    return [(name, beam) for name, step in recipe.steps.items() if step.grouped for beam in silent]
-
-
-def _sizes(session: Session, recipe: Recipe) -> dict[str, int]:
-    sizes = {}
-    for one in recipe.subbands:
-        found = session.storage().stat(one.url) if one.url.startswith("file://") else None
-        sizes[one.url] = found.size_bytes if found else one.size_bytes or 0
-    return sizes
-
-
-_NEW = "new"
-
-
-def _standing(session: Session, recipe: Recipe) -> str:
-    """How the tracker stands to this production; no tracker is made to find out."""
-    if not session.tracker_path.exists():
-        return _NEW
-    tracker = session.tracker()
-    standing = tracker.production(recipe.production)
-    if standing is None:
-        return _NEW
-    if standing.recipe_hash == recipe.hash:
-        return "entered already, unchanged"
-    lines = recipes.differences(tracker.recipe(standing.id), recipe)
-    return "entered already; `run --replan` redoes what depends on: " + "; ".join(lines[:5])
-
-
-def _print_plan(summary: Plan, standing: str, slots: int) -> None:
-    subbands = ", ".join(f"{count} {role}" for role, count in summary.subbands.items())
-    print(f"{summary.production}: {summary.pipeline}, {standing}")
-    print(f"  inputs   {subbands} subbands, {bytes_text(summary.input_bytes)}")
-    print(f"  scratch  {bytes_text(summary.scratch_bytes_at_most)} at most, {slots} jobs at a time")
-    print(f"  output   {path_of(summary.output)}")
-    rows = [
-        [one.step, one.split, f"{'about ' if one.about else ''}{one.jobs}", str(one.cores), f"{one.memory_mb} MB",
-         f"{one.core_hours_at_most:g}", " ".join(one.products)]
-        for one in summary.steps
-    ]  # fmt: skip
-    print(table(["step", "split", "jobs", "cores", "memory", "core-hours at most", "products"], rows))
-
-
 def _job_facts(recipe: Recipe, jobs: list[PlannedJob], name: str) -> dict[str, object]:
     found = next((job for job in jobs if job.name == name), None)
     if found is None:
@@ -219,19 +191,70 @@ def _job_facts(recipe: Recipe, jobs: list[PlannedJob], name: str) -> dict[str, o
 
 def submit(
     context: typer.Context,
-    production: ProductionFile,
+    file: ProductionFile,
     replan: Replan = False,
+    like: Like = None,
+    campaign: CampaignName = "",
 ) -> None:
-    """Enter a production without running it. `run` moves it later."""
-    _enter(context.obj, production, replan)
+    """Enter a production or a campaign without running it. `run` moves it later."""
+    _enter(context.obj, file, replan, like, campaign)
 
 
-def _enter(session: Session, file: Path, replan: bool) -> str:
-    recipe = session.recipe(file)
-    if replan or _standing(session, recipe) == _NEW:
+def run(
+    context: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE|NAME", help="production.yaml, campaign.csv, or the name of what is entered."),
+    ],
+    replan: Replan = False,
+    like: Like = None,
+    campaign: CampaignName = "",
+) -> int:
+    """Enter a production or a campaign and see it through. Ctrl-C loses nothing; the same command goes on."""
+    session: Session = context.obj
+    name = str(file)
+    if not file.exists() and safe_name(name):
+        _refuse_entered_options(session, name, replan, like, campaign)
+    else:
+        name = _enter(session, file, replan, like, campaign)
+    return progress.see_through(session, name)
+
+
+def _refuse_entered_options(session: Session, name: str, replan: bool, like: Path | None, campaign: str) -> None:
+    """A name alone goes on with what is entered."""
+    if not session.tracker_path.exists():
+        raise InputError(Fault(f"there is no file {name!r}, and nothing is entered yet", "Check the name"))
+    choose_whole(session.tracker(), name, "run")
+    for option, given in (("--replan", replan), ("--like", like), ("--campaign", campaign)):
+        if given:
+            raise InputError(Fault(f"{name} is no file", "Name the file that has changed", field=option))
+
+
+def _enter(session: Session, file: Path, replan: bool, like: Path | None, campaign: str) -> str:
+    """Enter what a file says.
+
+    Returns
+    -------
+    name
+        Of the production or the campaign.
+    """
+    if campaigning.is_table(file):
+        return _enter_campaign(session, campaigning.read(session, file, like, campaign), replan)
+    _refuse_campaign_options(file, like, campaign)
+    return _enter_production(session, file, replan)
+
+
+def _enter_production(session: Session, file: Path, replan: bool) -> str:
+    document = read_production(file)
+    recipe = session.frozen(document, file)
+    if replan or plans.standing(session, recipe) == plans.NEW:
         refuse_remote_inputs(recipe)
         recipe = _inspected(session, recipe, file)
-    entered = productions.enter(session.tracker(), recipe, stamp(), again=replan)
+    tracker = session.tracker()
+    with tracker.transaction(), told_of(file):
+        refuse_taken(tracker, recipe.production)
+        entered = productions.enter(tracker, recipe, stamp(), again=replan)
+        schedule(tracker, entered.production_id, document, stamp())
     if entered.live:
         session.backend().cancel(entered.live)
     if entered.made or entered.retried:
@@ -240,11 +263,15 @@ def _enter(session: Session, file: Path, replan: bool) -> str:
     return recipe.production
 
 
-def run(
-    context: typer.Context,
-    production: ProductionFile,
-    replan: Replan = False,
-) -> int:
-    """Enter a production and see it through. Ctrl-C loses nothing; the same command goes on."""
-    session: Session = context.obj
-    return progress.see_through(session, _enter(session, production, replan))
+def _enter_campaign(session: Session, reading: Reading, replan: bool) -> str:
+    entered = campaigning.enter(session, reading, replan).values()
+    name, rows = reading.campaign.name, reading.campaign.rows
+    if entered:
+        made, kept, retried = (sum(len(getattr(one, kind)) for one in entered) for kind in ("made", "kept", "retried"))
+        note(f"{name}: {len(entered)} of {count(len(rows), 'production')}: {count(made, 'job')} entered, "
+             f"{kept} kept, {retried} tried again")  # fmt: skip
+    left = session.tracker().campaign(name)
+    if left and left.productions > len(rows):
+        note(f"{name}: {count(left.productions - len(rows), 'production')} not in the file any more; "
+             f"`status {name}` lists them all, `cancel` ends one")  # fmt: skip
+    return name

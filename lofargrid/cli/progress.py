@@ -1,9 +1,9 @@
-"""See a production through: tick, show, stop calmly."""
+"""See a production or a campaign through: tick, show, stop calmly."""
 
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lofargrid.cli.outcome import tell_outcome
+from lofargrid.cli.goals import Goal, goal_of
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import count, note, seconds_text
-from lofargrid.engine import Engine
-from lofargrid.productions import recipe_of
-from lofargrid.states import FINAL, JobState
+from lofargrid.engine import Engine, Tick
+from lofargrid.states import FINAL, JobState, Phase
 from lofargrid.ticking import hold_tick
 from lofargrid.tracker import Tracker
-from lofargrid.tracker.records import ProductionRecord
 
 _PATIENT_TICKS = 20
 _PAUSE_S = 0.25
@@ -39,13 +37,14 @@ _CELLS = {
 
 @dataclass(frozen=True)
 class View:
-    """What is shown of a production at one moment."""
+    """What is shown at one moment. ``lines`` stand below the name; the first of them tells most."""
 
     name: str
-    steps: tuple[tuple[str, dict[JobState, int]], ...]
+    steps: tuple[tuple[str, Mapping[JobState, int]], ...]
     subbands: tuple[tuple[str, tuple[JobState, ...]], ...]
     elapsed_s: float
     done_here: int
+    lines: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -62,7 +61,7 @@ class View:
         """One line for logs."""
         steps = "  ".join(f"{step} {counts.get(JobState.SUCCEEDED, 0)}/{sum(counts.values())}{_failed(counts)}"
                           for step, counts in self.steps)  # fmt: skip
-        return f"{self.name}: {steps}"
+        return f"{self.name}: {'  '.join((*self.lines[:1], steps))}"
 
     @property
     def pace(self) -> str:
@@ -74,13 +73,13 @@ class View:
         return f"{seconds_text(self.elapsed_s)} so far, {rate * 60:.0f} jobs/min{left}"
 
 
-def _failed(counts: dict[JobState, int]) -> str:
+def _failed(counts: Mapping[JobState, int]) -> str:
     failed = counts.get(JobState.FAILED, 0)
     return f" ({failed} failed)" if failed else ""
 
 
 def see_through(session: Session, name: str) -> int:
-    """Run until the production has ended; show how it goes.
+    """Run until a production or a campaign has ended; show how it goes.
 
     Returns
     -------
@@ -88,30 +87,27 @@ def see_through(session: Session, name: str) -> int:
         0 if everything that was asked for was made, 1 if not.
     """
     tracker = session.tracker()
-    production = tracker.production(name)
-    assert production is not None, "it was entered"
-    with _stoppable(), _screen(tracker, production) as show:
+    goal = goal_of(tracker, name)
+    with _stoppable(), _screen(goal) as show:
         try:
-            troubles = _loop(session, tracker, production, show)
+            stopped_by = _loop(session, tracker, goal, show)
         except KeyboardInterrupt:
             if started := tracker.in_flight("local"):
                 note(f"\n{count(started, 'job')} handed over; what runs goes on, `cancel {name}` ends it")
             return 130
-    for trouble in troubles:
-        note(trouble)
-    return tell_outcome(tracker, production) or int(bool(troubles))
+    if stopped_by:
+        note(stopped_by)
+    return goal.tell() or int(bool(stopped_by))
 
 
-def _loop(
-    session: Session, tracker: Tracker, production: ProductionRecord, show: Callable[[], None]
-) -> tuple[str, ...]:
-    """Tick, or follow the process that does."""
+def _loop(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], None]) -> str:
+    """Tick, or follow the process that does; tell what keeps it from coming to an end."""
     told = False
-    while not _ended(tracker, production) or tracker.on_scratch(production.id):
+    while not goal.ended() or goal.on_scratch():
         with hold_tick(session.tracker_path) as held:
             if held:
-                return _tick_through(session, tracker, production, show)
-        if _ended(tracker, production):
+                return _tick_through(session, tracker, goal, show)
+        if goal.ended():
             break
         if not told:
             note("another process moves this tracker's jobs; following")
@@ -119,74 +115,96 @@ def _loop(
         show()
         time.sleep(_PAUSE_S)
     show()
-    return ()
+    return ""
 
 
-def _tick_through(
-    session: Session, tracker: Tracker, production: ProductionRecord, show: Callable[[], None]
-) -> tuple[str, ...]:
+def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], None]) -> str:
     backend = session.backend()
     engine: Engine = session.engine(tracker, backend)
+    troubled = Troubled()
     idle = 0
     try:
         while True:
             tick = engine.tick()
             show()
-            if _ended(tracker, production) and not tick.troubles:
-                return ()
-            idle = 0 if tick.moves or tick.in_flight else idle + 1
-            if idle and not tick.troubles and tracker.production_by_id(production.id).paused:
-                return (f"{production.name} is paused; `resume {production.name}` starts it again",)
+            if goal.ended() and not tick.troubles:
+                return ""
+            idle = idle + 1 if _idle(tracker, tick) else 0
+            if idle and not tick.troubles and goal.paused():
+                return f"{goal.name} is paused; `resume {goal.name}` starts it again"
             if idle > _PATIENT_TICKS and tick.troubles:
-                return tick.troubles
+                return in_a_line(tick.troubles)
+            if line := troubled.by(tick.troubles):
+                note(line)
             backend.wait(_PAUSE_S)
     finally:
         backend.close()
 
 
-def _ended(tracker: Tracker, production: ProductionRecord) -> bool:
-    return tracker.unfinished(production.id) == 0 and not tracker.to_publish(production.id)
+def _idle(tracker: Tracker, tick: Tick) -> bool:
+    """Whether nothing went on: no moves, and no job runs or its end cannot be written down."""
+    if tracker.blocked or not (tick.moves or tick.in_flight):
+        return True
+    if tick.moves or not tick.troubles:
+        return False
+    return all(one.phase is not Phase.RUNNING for one in tracker.unfinished_attempts("local"))
 
 
-def view(tracker: Tracker, production: ProductionRecord, elapsed_s: float, final_before: int) -> View:
-    """Look at a production."""
-    counts = tracker.counts(production.id)
-    steps = {name: counts.get(name, {}) for name in recipe_of(tracker, production).steps}
+class Troubled:
+    """Says once what troubles, when it has lasted longer than a run without work waits for it."""
+
+    def __init__(self) -> None:
+        self._ticks = 0
+
+    def by(self, troubles: Sequence[str]) -> str:
+        """Take the troubles of a tick; give the line to tell, or nothing."""
+        self._ticks = self._ticks + 1 if troubles else 0
+        return f"{in_a_line(troubles)}; jobs that run go on" if self._ticks == 2 * _PATIENT_TICKS else ""
+
+
+def in_a_line(troubles: Sequence[str]) -> str:
+    """The first of the troubles, and how many there are beside it."""
+    return troubles[0] + (f" (and {count(len(troubles) - 1, 'other trouble')})" if troubles[1:] else "")
+
+
+def view(goal: Goal, elapsed_s: float, final_before: int) -> View:
+    """Look at what is going on."""
+    steps = goal.steps()
     final = sum(one.get(state, 0) for one in steps.values() for state in FINAL)
     return View(
-        production.name,
-        tuple(steps.items()),
-        tuple(_map(tracker, production)),
-        elapsed_s,
-        final - final_before,
-    )
-
-
-def _map(tracker: Tracker, production: ProductionRecord) -> Iterator[tuple[str, tuple[JobState, ...]]]:
-    """One state a subband: of its first job that has not succeeded."""
-    cells: dict[str, dict[str, JobState]] = {}
-    for role, key, state in tracker.subband_states(production.id):
-        row = cells.setdefault(f"{role} {key.rpartition('-')[0]}", {})
-        if row.get(key, JobState.SUCCEEDED) is JobState.SUCCEEDED:
-            row[key] = state
-    for name, row in cells.items():
-        yield name, tuple(row.values())
+        goal.name, tuple(steps.items()), tuple(goal.subbands()), elapsed_s, final - final_before, goal.lines()
+    )  # fmt: skip
 
 
 @contextmanager
-def _screen(tracker: Tracker, production: ProductionRecord) -> Iterator[Callable[[], None]]:
+def _screen(goal: Goal) -> Iterator[Callable[[], None]]:
     started = time.monotonic()
-    before = view(tracker, production, 0.0, 0).final
+    before = view(goal, 0.0, 0).final
 
     def current() -> View:
-        return view(tracker, production, time.monotonic() - started, before)
+        return view(goal, time.monotonic() - started, before)
 
     console = Console(stderr=True)
     if console.is_terminal:
         with Live(picture(current()), console=console, auto_refresh=False) as live:
-            yield lambda: live.update(picture(current()), refresh=True)
+            yield _Paced(lambda: live.update(picture(current()), refresh=True), goal.pause_s)
+            live.update(picture(current()), refresh=True)
     else:
         yield _Lines(current)
+
+
+class _Paced:
+    """Shows when the last look is no longer good."""
+
+    def __init__(self, show: Callable[[], None], pause_s: float) -> None:
+        self._show = show
+        self._pause_s = pause_s
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next:
+            self._show()
+            self._next = time.monotonic() + self._pause_s
 
 
 class _Lines:
@@ -223,10 +241,11 @@ def picture(seen: View) -> Group:
     present = {state for _, counts in seen.steps for state in counts}
     signs = ((state, *cell) for state, cell in _CELLS.items() if state in present)
     legend = Text("  ").join(Text(f"{sign} {state}", style) for state, sign, style in signs)
-    return Group(Text(seen.name, "bold underline"), table, steps, Text(seen.pace), legend)
+    below = [Text(line, overflow="ellipsis", no_wrap=True) for line in seen.lines]
+    return Group(Text(seen.name, "bold underline"), *below, table, steps, Text(seen.pace), legend)
 
 
-def _step_row(step: str, counts: dict[JobState, int]) -> list[Any]:
+def _step_row(step: str, counts: Mapping[JobState, int]) -> list[Any]:
     total = sum(counts.values())
     done = counts.get(JobState.SUCCEEDED, 0)
     width = 30

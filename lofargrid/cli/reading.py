@@ -1,10 +1,9 @@
-"""The verbs that only read: status, why, logs, pipelines, doctor, compare."""
+"""The verbs that only read: why, logs, pipelines, doctor."""
 
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,147 +11,102 @@ import typer
 
 from lofargrid import assets
 from lofargrid.cli import doctor as doctoring
-from lofargrid.cli.choosing import choose_job, choose_production
-from lofargrid.cli.outcome import MOST_CAUSES, causes, is_complete
-from lofargrid.cli.session import Session
-from lofargrid.cli.text import note, paragraph, table, time_text
+from lofargrid.cli.choosing import Choice, choose
+from lofargrid.cli.outcome import campaign_causes, causes
+from lofargrid.cli.session import Session, stamp
+from lofargrid.cli.text import note, paragraph, table
 from lofargrid.diagnosis import diagnose
-from lofargrid.names import path_of
+from lofargrid.model import Job
 from lofargrid.pipelines import Pipeline, Step, read_pipeline
-from lofargrid.productions import recipe_of
+from lofargrid.productions import CONSEQUENCES
 from lofargrid.states import JobState
+from lofargrid.ticking import is_held
 from lofargrid.tracker import Tracker
-from lofargrid.tracker.records import ProductionRecord
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+_FAILED = (JobState.FAILED, JobState.CANCELLED)
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs."""
-    for verb in (status, why, logs, pipelines, doctor):
+    for verb in (why, logs, pipelines, doctor):
         app.command()(verb)
-
-
-def status(
-    context: typer.Context,
-    production: Annotated[
-        str, typer.Argument(metavar="PRODUCTION", help="A production; without it all are listed.")
-    ] = "",
-    as_json: AsJson = False,
-) -> int:
-    """Tell how productions stand.
-
-    Exit code 0: all that was asked for is made; 1: not all of it; 3: still to do.
-    """
-    session: Session = context.obj
-    tracker = session.tracker()
-    chosen = [choose_production(tracker, production)] if production else tracker.productions()
-    standings = [_standing(tracker, one) for one in chosen]
-    if as_json:
-        print(json.dumps([asdict(one) | {"state": one.word} for one in standings], indent=1))
-    elif production:
-        _print_one(tracker, chosen[0], standings[0])
-    else:
-        _print_all(standings)
-    if any(one.unfinished for one in standings):
-        return 3
-    return int(not all(one.complete for one in standings))
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a production stands."""
-
-    production: str
-    generation: int
-    paused: bool
-    entered: str
-    steps: Mapping[str, Mapping[JobState, int]]
-    unfinished: int
-    failed: int
-    complete: bool
-    stale: tuple[str, ...]
-    products: tuple[str, ...]
-
-    @property
-    def word(self) -> str:
-        """The state in a word."""
-        if self.paused:
-            return "paused"
-        if self.unfinished:
-            return "going"
-        return "done" if self.complete else "not complete"
-
-
-def _standing(tracker: Tracker, production: ProductionRecord) -> Standing:
-    counts = tracker.counts(production.id)
-    jobs = tracker.jobs(production.id)
-    return Standing(
-        production=production.name,
-        generation=production.generation,
-        paused=production.paused,
-        entered=production.created,
-        steps={name: counts.get(name, {}) for name in recipe_of(tracker, production).steps},
-        unfinished=tracker.unfinished(production.id),
-        failed=sum(one.get(JobState.FAILED, 0) for one in counts.values()),
-        complete=is_complete(tracker, production, jobs),
-        stale=tuple(job.name for job in jobs if job.stale),
-        products=tuple(path_of(file.published) for file in tracker.products(production.id)),
-    )
-
-
-def _print_all(standings: list[Standing]) -> None:
-    if not standings:
-        note("no productions yet; `init` writes a first production.yaml")
-        return
-    rows = []
-    for one in standings:
-        total = sum(sum(counts.values()) for counts in one.steps.values())
-        done = sum(counts.get(JobState.SUCCEEDED, 0) for counts in one.steps.values())
-        rows.append([one.production, one.word, f"{done}/{total}", str(one.failed), time_text(one.entered)])
-    print(table(["production", "state", "jobs done", "failed", "entered"], rows))
-
-
-def _print_one(tracker: Tracker, production: ProductionRecord, standing: Standing) -> None:
-    states = [state for state in JobState if any(state in counts for counts in standing.steps.values())]
-    rows = [[step, *(str(counts.get(state, "")) for state in states)] for step, counts in standing.steps.items()]
-    entered = time_text(standing.entered)
-    print(f"{standing.production}: {standing.word}, generation {standing.generation}, entered {entered}")
-    print(table(["step", *states], rows))
-    failed = tracker.jobs(production.id, [JobState.FAILED])
-    for line in causes([diagnose(tracker, job) for job in failed], MOST_CAUSES):
-        print(line)
-    for name in standing.stale:
-        print(f"{name}: stale, more has come since it was made; `retry {production.name}` makes it again")
-    for path in standing.products:
-        print(path)
 
 
 def why(
     context: typer.Context,
-    job: Annotated[
-        str, typer.Argument(metavar="JOB", help="A job, an attempt, a batch id, or a production for all its failures.")
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="A job, an attempt, a batch id; a campaign or a production, or one with /STEP, for all that failed.",
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
     """Tell why a job is where it is, and what to do."""
     session: Session = context.obj
     tracker = session.tracker()
-    found = [diagnose(tracker, one) for one in choose_job(tracker, job)]
+    choice = choose(tracker, what)
+    if choice.campaign and not choice.jobs and _campaign_failed(tracker, choice, as_json):
+        return
+    jobs = _telling(tracker, choice)
+    where = session.reached()
+    ticking = is_held(session.tracker_path)
+    found = [diagnose(tracker, one, where, stamp(), ticking) for one in jobs]
     if as_json:
         print(json.dumps([vars(one) for one in found], indent=1))
-        return
-    if len(found) > 1:
+    elif len(found) > 1:
         print("\n".join(causes(found)))
-        return
-    (one,) = found
-    state = "" if one.cause.startswith(one.state) else f" {one.state}"
-    print(f"{one.job}{state}: {one.cause}\n  {one.remedy}")
+    elif found:
+        (one,) = found
+        state = "" if one.cause.startswith(one.state) else f" {one.state}"
+        print("\n  ".join([f"{choice.named(jobs[0])}{state}: {one.cause}", one.remedy, *one.details]))
+
+
+def _campaign_failed(tracker: Tracker, choice: Choice, as_json: bool) -> bool:
+    """Tell what failed in a campaign, if anything did."""
+    assert choice.campaign is not None
+    alike = tracker.failed_alike(choice.campaign.id, choice.step)
+    if not alike:
+        return False
+    if as_json:
+        facts = []
+        for one in alike:
+            job = tracker.job_by_id(one.first)
+            found = diagnose(tracker, job)
+            such_as = {"such_as": f"{job.production}/{job.name}", "cause": found.cause, "remedy": found.remedy}
+            facts.append(asdict(one) | such_as)
+        print(json.dumps(facts, indent=1))
+    else:
+        print("\n".join(campaign_causes(tracker, alike, len(alike))))
+    return True
+
+
+def _telling(tracker: Tracker, choice: Choice) -> list[Job]:
+    """The jobs that tell most of a choice: those chosen, else those that failed, else the last that has not ended."""
+    if choice.jobs:
+        return list(choice.jobs)
+    if not choice.campaign:
+        failed = choice.among(tracker, choice.productions[0], _FAILED)
+        if failed:
+            return failed
+    for unfinished in (True, False):
+        for production in choice.productions:
+            last = tracker.last_job(production.id, choice.step, unfinished)
+            if last is not None:
+                return [tracker.job_by_id(last)]
+    return []
 
 
 def logs(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job, an attempt or a batch id.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT", help="A job, an attempt or a batch id; of all else the first job that failed, or the last."
+        ),
+    ],
     attempt: Annotated[
         int,
         typer.Option(metavar="N", min=0, show_default=False, help="Which attempt, from 1; the last one if not given."),
@@ -162,7 +116,8 @@ def logs(
     """Print a job's log as it is now, also while the job runs."""
     session: Session = context.obj
     tracker = session.tracker()
-    chosen = choose_job(tracker, job)[0]
+    choice = choose(tracker, what)
+    chosen = _first_failed(tracker, choice) or _telling(tracker, choice)[0]
     attempts = [one for one in tracker.attempts(chosen.id) if not attempt or one.number == attempt]
     if not attempts:
         note(f"{chosen.name} has no such attempt; {diagnose(tracker, chosen).cause}")
@@ -177,6 +132,15 @@ def logs(
     sys.stdout.buffer.write(b"".join(lines[-tail:] if tail else lines))
     sys.stdout.flush()
     return 0
+
+
+def _first_failed(tracker: Tracker, choice: Choice) -> Job | None:
+    """One of a campaign's failed jobs, of those that most failed like."""
+    if not choice.campaign or choice.jobs:
+        return None
+    alike = tracker.failed_alike(choice.campaign.id, choice.step)
+    own = [one for one in alike if one.reason not in CONSEQUENCES]
+    return tracker.job_by_id((own or alike)[0].first) if alike else None
 
 
 def pipelines(

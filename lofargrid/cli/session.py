@@ -18,8 +18,9 @@ from lofargrid.errors import Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
 from lofargrid.model import Site
 from lofargrid.names import file_url, path_of
+from lofargrid.pipelines import Pipeline
 from lofargrid.recipes import Recipe, read_recipe
-from lofargrid.sites import SHIPPED, read_sites
+from lofargrid.sites import LOCAL, SHIPPED, read_sites
 from lofargrid.software import Software, read_software
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
@@ -57,8 +58,11 @@ class Session:
 
     def engine(self, tracker: Tracker, backend: Backend) -> Engine:
         """Wire the engine. The local backend reaches this machine alone."""
-        sites = {"local": self.sites()["local"]}
-        return Engine(tracker, backend, sites, self.storage(), self.places(tracker), now)
+        return Engine(tracker, backend, self.reached(), self.storage(), self.places(tracker), now)
+
+    def reached(self) -> dict[str, Site]:
+        """The sites that jobs can be sent to: this machine alone."""
+        return {LOCAL: self.sites()[LOCAL]}
 
     def sites(self) -> dict[str, Site]:
         """The sites that come with lofargrid, and the user's own."""
@@ -95,12 +99,25 @@ class Session:
 
     def recipe(self, path: Path) -> Recipe:
         """Read and freeze a production, as its writer wrote it."""
-        document = read_production(path)
-        with _told_of(path):
+        return self.frozen(read_production(path), path)
+
+    def frozen(self, document: ProductionDocument, path: Path, pipeline: Pipeline | None = None) -> Recipe:
+        """Freeze a production.
+
+        Parameters
+        ----------
+        document
+            What it says.
+        path
+            The production.yaml that says so, for relative paths and what is told.
+        pipeline
+            Its pipeline, if that has been read already.
+        """
+        with told_of(path):
             _refuse_remote(document)
             self.software(document.software)
             folder = assets.pipeline_folder(document.pipeline, self.settings.pipelines)
-            return read_recipe(document, path, folder, assets.common_scripts())
+            return read_recipe(document, path, folder, assets.common_scripts(), pipeline)
 
     def inspected(self, recipe: Recipe, path: Path) -> tuple[Recipe, list[Fault]]:
         """Look at the inputs; those that cannot be used are marked. Writes nothing that stays.
@@ -119,14 +136,26 @@ class Session:
         """
         with tempfile.TemporaryDirectory() as folder:
             subbands = inspect(recipe.subbands, sandboxes.pack_runner(Path(folder)))
-        with _told_of(path):
+        marked = replace(recipe, subbands=tuple(subbands))
+        return marked, self.weighed(marked, path)
+
+    def weighed(self, recipe: Recipe, path: Path) -> list[Fault]:
+        """Refuse a recipe that cannot come to what its policy asks for; tell what the policy lives with.
+
+        Parameters
+        ----------
+        recipe
+            The recipe, with its inputs looked at.
+        path
+            The production.yaml that it was read from, for what is told.
+        """
+        with told_of(path):
             _refuse_unwritable(recipe)
-            faults = refuse_unless_enough(subbands, recipe.minimum_subbands, recipe.gaps)
-        return replace(recipe, subbands=tuple(subbands)), faults
+            return refuse_unless_enough(recipe.subbands, recipe.minimum_subbands, recipe.gaps)
 
 
 @contextmanager
-def _told_of(path: Path) -> Iterator[None]:
+def told_of(path: Path) -> Iterator[None]:
     """Give the faults in a field of production.yaml its name and their lines."""
     try:
         yield

@@ -10,6 +10,7 @@ from typing import Any, cast
 from lofargrid import productions, retry
 from lofargrid.engine import Engine, Places, Tick
 from lofargrid.model import Site
+from lofargrid.placement import BY_DATA, Policy
 from lofargrid.recipes import Recipe
 from lofargrid.rehearsal.crash import Crash, Executioner, MortalConnection, MortalPort
 from lofargrid.retry import Rule
@@ -46,6 +47,8 @@ class Rehearsal:
         What the recipes' software is here.
     rules
         What to do after a failure.
+    policy
+        How sites are chosen.
     executioner
         Lets the engine's process die; None lets it live.
     watch
@@ -58,6 +61,7 @@ class Rehearsal:
         tracker: Path,
         software: Callable[[Recipe], tuple[Software, Mapping[str, str]]] = lambda recipe: (SOFTWARE, {}),
         rules: Mapping[Reason, Rule] = retry.RULES,
+        policy: Policy = BY_DATA,
         executioner: Executioner | None = None,
         watch: Callable[[Tracker], None] = lambda tracker: None,
     ) -> None:
@@ -65,6 +69,7 @@ class Rehearsal:
         self._path = tracker
         self._software = software
         self._rules = rules
+        self._policy = policy
         self._executioner = executioner
         self._watch = watch
         self._ticks = 0
@@ -84,7 +89,7 @@ class Rehearsal:
             storage = MortalPort(storage, self._executioner)
         places = Places("rehearsal", "rehearsal", lambda recipe: "/sandbox", self.scratch, self._software)
         self.engine = Engine(
-            self.tracker, backend, self.grid.sites, storage, places, self.grid.clock.now, self._rules
+            self.tracker, backend, self.grid.sites, storage, places, self.grid.clock.now, self._rules, self._policy
         )  # fmt: skip
 
     @staticmethod
@@ -103,16 +108,14 @@ class Rehearsal:
             productions.enter(self.tracker, recipe, self.now)
 
     def run(self, most: timedelta, period_s: float = PERIOD_S) -> Outcome:
-        """Tick until everything has ended, or the time is over."""
+        """Tick until everything has ended, or the time is over. What happens within half a period is told together."""
+        self.grid.backend.settle_s = period_s / 2
         until_s = self.grid.clock.elapsed_s + most.total_seconds()
         while not self._over() and self.grid.clock.elapsed_s < until_s:
             tick = self.tick()
             if tick and tick.troubles:
                 self._troubles = tick.troubles
-            if tick is None or not tick.moves:
-                self.grid.backend.wait(period_s)
-            else:
-                self.grid.backend.wait(min(period_s, 5.0))
+            self.grid.backend.wait(period_s)
         crashes = self._executioner.crashes if self._executioner else 0
         return Outcome(self._over(), self.grid.clock.elapsed_s, self._ticks, crashes, self._troubles)
 

@@ -140,13 +140,12 @@ def _site(stream: random.Random, name: str, tier: int) -> Site:
 
 def _recipe(stream: random.Random, number: int, home: str) -> Recipe:
     label = stream.choice(sorted(PIPELINES))
-    pipeline = _pipeline(label)
+    pipeline = pipeline_of(label, PIPELINES[label])
     subbands = tuple(
-        Subband(role, f"L{number}{index}", 0, 100 + one, f"srm://{home.lower()}.example:8443/data/L{number}{index}_SB{100 + one:03d}.tar",
-                "list", one + 1, stream.randint(1, 20) * GB // 4)
+        _subband(stream, role, f"L{number}{index}", 100 + one, home)
         for index, role in enumerate(pipeline.roles)
         for one in sorted(stream.sample(range(16), stream.randint(3, 10)))
-    )  # fmt: skip
+    )
     return Recipe(
         production=f"p{number}",
         pipeline=pipeline,
@@ -164,8 +163,13 @@ def _recipe(stream: random.Random, number: int, home: str) -> Recipe:
     )
 
 
-def _pipeline(label: str) -> Pipeline:
-    steps = PIPELINES[label]
+def _subband(stream: random.Random, role: str, observation: str, number: int, home: str) -> Subband:
+    url = f"srm://{home.lower()}.example:8443/data/{observation}_SB{number:03d}.tar"
+    return Subband(role, observation, 0, number, url, "list", number, stream.randint(1, 20) * GB // 4)
+
+
+def pipeline_of(label: str, steps: Mapping[str, Any]) -> Pipeline:
+    """A pipeline of some steps, whose groups have a parameter for their size."""
     roles = sorted({step["over"] for step in steps.values()})
     return Pipeline.model_validate(
         {

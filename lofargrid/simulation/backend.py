@@ -209,7 +209,7 @@ class SimulatedBackend:
         observation = self._final(task, ending.report)
         if task.node.trouble is Trouble.CUT_OFF:
             self._kept.setdefault(task.node.host, []).append(observation)
-        elif not task.is_lost or ending.report:
+        else:
             self._tell(observation)
 
     def _over(self, task: Task, ending: Ending) -> None:

@@ -72,6 +72,8 @@ class Grid:
         How many jobs a node runs at once.
     speed_spread
         How much the nodes' speeds differ, see `nodes_of`.
+    headroom
+        How much more a wide-area link can carry than we may use of it.
     start
         When it begins, aware UTC.
     keep_trace, stream
@@ -88,6 +90,7 @@ class Grid:
         home: Site | None = None,
         slots_per_node: int = 1,
         speed_spread: float = 0.0,
+        headroom: float = HEADROOM,
         start: datetime = START,
         keep_trace: bool = False,
         stream: TextIO | None = None,
@@ -100,7 +103,7 @@ class Grid:
         everywhere = {"": home or Site(""), **self.sites}
         self.weather = Weather(self.clock, self.faults, list(everywhere), self.streams, self.trace)
         self.files = Files(self.clock, holder_of(self.sites))
-        self.network = _network(self.clock, everywhere)
+        self.network = _network(self.clock, everywhere, headroom)
         self.nodes = {
             site.name: list(nodes_of(site, slots_per_node, speed_spread, self.streams))
             for site in self.sites.values()
@@ -195,7 +198,7 @@ def holder_of(sites: Mapping[str, Site]) -> Callable[[str], str]:
     return holder
 
 
-def _network(clock: Clock, sites: Mapping[str, Site]) -> Network:
+def _network(clock: Clock, sites: Mapping[str, Site], headroom: float) -> Network:
     local = {name: Link(f"{name} local", LOCAL_MB_S, LOCAL_STREAM_MB_S) for name in sites}
-    wide = {name: Link(name, site.bandwidth_mb_s * HEADROOM, site.stream_mb_s) for name, site in sites.items()}
+    wide = {name: Link(name, site.bandwidth_mb_s * headroom, site.stream_mb_s) for name, site in sites.items()}
     return Network(clock, local, wide)

@@ -34,6 +34,9 @@ _DOOR_S = 1.0
 _CHECKS_S = 10.0
 _TIMEOUT_S = 120.0
 _FAST_S = (4.0, 12.0)
+_FIRST_PAUSE_S = 15.0
+_LONGEST_PAUSE_S = 300.0
+_PATIENT = (Reason.STAGE_OUT_FAILED, Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.CREDENTIAL_EXPIRED)
 _WITHOUT_LINGER = (Reason.STOPPED, Reason.EVICTED)
 _STAGE_OF = {
     Reason.NODE_UNFIT: Stage.PROBE,
@@ -303,6 +306,18 @@ class Life:
     def _stage_out(self) -> Generator[Wait, None, None]:
         if not self.spec.outputs:
             return
+        patient_until_s, pause_s = self._now_s + self.spec.patience_s, _FIRST_PAUSE_S
+        while True:
+            try:
+                yield from self._store_all()
+                return
+            except Broken as broken:
+                if broken.reason not in _PATIENT or self._now_s + pause_s > patient_until_s:
+                    raise
+            yield pause_s
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _store_all(self) -> Generator[Wait, None, None]:
         size_bytes = max(self._toll().output_bytes // len(self.spec.outputs), 1)
         contents = sorted(file.content for file in self._read)
         strikes = int(self._part * len(self.spec.outputs)) if self._is_struck(Stage.STAGE_OUT) else None

@@ -89,9 +89,6 @@ class Route:
     def start(self, size_mb: float, done: Callable[[], None]) -> Copy:
         """Begin a copy."""
         self.settle()
-        if not self.copies:  # marks that never grow lose digits
-            self._progress_mb = 0.0
-            self._heap.clear()
         copy = Copy(self, self._progress_mb + size_mb, done)
         self._made += 1
         heapq.heappush(self._heap, (copy.finish_mb, self._made, copy))
@@ -194,8 +191,6 @@ class Network:
     def set_pace(self, site: str, pace: float) -> None:
         """Slow down a site's links, or let them run free with 1."""
         for link in (self.local[site], self.wide[site]):
-            for route in link.routes:
-                route.settle()
             link.pace = pace
             link.adapt()
 

@@ -118,7 +118,7 @@ class SimulatedRecall:
         told = self._requests.pop(request, {})
         for others in self._requests.values():
             told = {url: one for url, one in told.items() if others.get(url) is not _QUEUED}
-        for tape, file in self._on_tape([url for url, one in told.items() if one is _QUEUED]):
+        for tape, file in self._on_tape(list(told)):
             tape.forget(file)
 
     def _on_tape(self, urls: Sequence[str]) -> list[tuple[Tape, File]]:

@@ -15,7 +15,7 @@ class StepCost:
 
     ``seconds`` and ``memory_mb`` are for any job, those ``_per_gb`` for each 10^9 bytes it reads. What it writes is
     ``output_ratio`` of what it reads, over all its outputs. ``spread`` is the standard deviation of the natural
-    logarithm of both time and memory between jobs.
+    logarithm of both time and memory between jobs. No job takes more than ``most_seconds``.
     """
 
     seconds: float = 600.0
@@ -24,6 +24,7 @@ class StepCost:
     memory_mb_per_gb: float = 200.0
     output_ratio: float = 0.5
     spread: float = 0.1
+    most_seconds: float = math.inf
 
 
 class Toll(NamedTuple):
@@ -47,7 +48,7 @@ class Work:
         read_gb = read_bytes / 1e9
         slower, larger = (math.exp(stream.gauss(0.0, cost.spread)) for _ in range(2))
         return Toll(
-            (cost.seconds + cost.seconds_per_gb * read_gb) * slower,
+            min((cost.seconds + cost.seconds_per_gb * read_gb) * slower, cost.most_seconds),
             (cost.memory_mb + cost.memory_mb_per_gb * read_gb) * larger,
             max(round(read_bytes * cost.output_ratio), 1),
         )

@@ -1,9 +1,11 @@
 """Storage on this machine's disks: ``file://``."""
 
 import contextlib
+import errno
 import os
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from lofargrid.errors import BackendError
@@ -11,6 +13,12 @@ from lofargrid.names import file_url, path_of
 from lofargrid.storage.base import Stat
 
 _CHUNK_BYTES = 1 << 20
+_REMEDIES = {
+    errno.ENOSPC: "Free space there",
+    errno.EDQUOT: "Free space there",
+    errno.EROFS: "Make its disk writable",
+    errno.EACCES: "Make it writable for this user",
+}
 
 
 class LocalStorage:
@@ -36,30 +44,16 @@ class LocalStorage:
 
     def copy(self, source: str, target: str, adler32: str) -> None:
         """See `Storage.copy`."""
-        place = Path(path_of(target))
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            part = _part(place)
+        with _whole(target, "copy to") as part:
             _link_or_copy(Path(path_of(source)), part)
             found = checksum(part)
             if found != adler32:
-                part.unlink()
                 raise BackendError(f"{path_of(source)}: adler32 {found} where {adler32} was stored; not copied")
-            part.replace(place)
-            part.unlink(missing_ok=True)  # renaming does nothing if both are links to one file already
-        except OSError as error:
-            raise _failed("copy to", target, error) from None
 
     def write(self, target: str, content: bytes) -> None:
         """See `Storage.write`."""
-        place = Path(path_of(target))
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            part = _part(place)
+        with _whole(target, "write") as part:
             part.write_bytes(content)
-            part.replace(place)
-        except OSError as error:
-            raise _failed("write", target, error) from None
 
     def delete(self, url: str) -> None:
         """See `Storage.delete`."""
@@ -83,11 +77,21 @@ def checksum(path: Path) -> str:
     return f"{value:08x}"
 
 
-def _part(place: Path) -> Path:
-    """Where a file is made before it gets its name: always the same, so that a repetition clears up a crash."""
-    part = place.with_name(f".{place.name}.part")
-    part.unlink(missing_ok=True)
-    return part
+@contextlib.contextmanager
+def _whole(target: str, verb: str) -> Iterator[Path]:
+    """Give a place to make a file, which then gets its name; if it cannot be made nothing of it stays."""
+    place = Path(path_of(target))
+    part = place.with_name(f".{place.name}.part")  # always the same, so that a repetition clears up a crash
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        try:
+            yield part
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)  # renaming does nothing if both are links to one file already
+    except OSError as error:
+        raise _failed(verb, target, error) from None
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -100,4 +104,5 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def _failed(verb: str, url: str, error: OSError) -> BackendError:
-    return BackendError(f"cannot {verb} {path_of(url)}: {error.strerror or error}")
+    remedy = f". {_REMEDIES[error.errno]}; the same command goes on" if error.errno in _REMEDIES else ""
+    return BackendError(f"cannot {verb} {path_of(url)}: {error.strerror or error}{remedy}")

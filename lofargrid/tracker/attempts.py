@@ -12,15 +12,15 @@ class Attempts(Jobs):
     """The table attempts."""
 
     def intend(
-        self, job: Job, backend: str, site: str, now: str, remote_from: str = "", remote_bytes: int = 0
+        self, job: Job, backend: str, site: str, now: str, remote_from: str = "", copy_s: float = 0.0
     ) -> str:  # fmt: skip
         """Write down an attempt before any backend hears of it; the job is submitted from here on."""
         number = int(self.value("SELECT count(*) + 1 FROM attempts WHERE job_id = ?", job.id))
         attempt = attempt_id(self.id, job.id, number)
         self.write(
-            "INSERT INTO attempts (id, job_id, number, phase, backend, site, intended, remote_from, remote_bytes)"
+            "INSERT INTO attempts (id, job_id, number, phase, backend, site, intended, remote_from, copy_s)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            attempt, job.id, number, Phase.INTENDED, backend, site, now, remote_from, remote_bytes,
+            attempt, job.id, number, Phase.INTENDED, backend, site, now, remote_from, copy_s,
         )  # fmt: skip
         self.move(job, JobState.SUBMITTED, now, attempt=attempt)
         return attempt
@@ -83,13 +83,14 @@ class Attempts(Jobs):
         found = self.value(sql, production_id, step)
         return None if found is None else float(found)
 
-    def load(self, backend: str) -> list[records.Load]:
-        """The attempts that a backend has, as far as they take up places and links."""
+    def load(self, backend: str, now: str) -> list[records.Load]:
+        """The attempts that a backend has, by the places and links that they take up."""
         sql = (
-            "SELECT j.production_id, j.step, a.site, a.phase, a.started, a.remote_from, a.remote_bytes FROM attempts a"
-            " JOIN jobs j ON j.id = a.job_id WHERE a.backend = ? AND a.phase NOT IN ('ended', 'lost')"
+            "SELECT site, remote_from, count(*) AS attempts, sum(copy_s > 0 AND (started IS NULL OR"
+            " (julianday(?) - julianday(started)) * 86400 < copy_s)) AS copies FROM attempts"
+            " WHERE backend = ? AND phase NOT IN ('ended', 'lost') GROUP BY site, remote_from"
         )
-        return [records.Load(**{**dict(row), "phase": Phase(row["phase"])}) for row in self.rows(sql, backend)]
+        return [records.Load(**dict(row)) for row in self.rows(sql, now, backend)]
 
     def not_started(self, backend: str, first_before: str, repeated_before: str) -> list[AttemptRecord]:
         """Attempts that were handed over before a time, and that no node has taken yet."""

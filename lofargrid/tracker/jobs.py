@@ -33,7 +33,9 @@ class Jobs(Store):
     def find_jobs(self, text: str) -> list[Job]:
         """Standing jobs whose name, or an attempt's id or batch id, is ``text``."""
         sql = _JOB + (
-            "WHERE (j.name = ?1 AND j.current) OR j.id IN (SELECT job_id FROM attempts WHERE id = ?1 OR batch_id = ?1)"
+            "WHERE j.id IN (SELECT id FROM jobs WHERE name = ?1 AND current"
+            " UNION SELECT job_id FROM attempts WHERE id = ?1"
+            " UNION SELECT job_id FROM attempts WHERE batch_id = ?1 AND batch_id <> '') ORDER BY j.id"
         )
         return [records.job(row) for row in self.rows(sql, text)]
 
@@ -45,8 +47,8 @@ class Jobs(Store):
         return [records.job(row) for row in self.rows(sql, production_id, *wanted)]
 
     def wake(self, now: str) -> None:
-        """Let waiting jobs whose time has come be started."""
-        late = "state = 'waiting' AND not_before IS NOT NULL AND not_before <= ?"
+        """Let waiting jobs whose time has come be started, and those that a clock set back would hold up."""
+        late = "state = 'waiting' AND not_before IS NOT NULL AND (not_before <= ?1 OR updated > ?1)"
         if self.value(f"SELECT 1 FROM jobs WHERE {late} LIMIT 1", now):
             self.write(f"UPDATE jobs SET not_before = NULL WHERE {late}", now)
 
@@ -89,6 +91,11 @@ class Jobs(Store):
         )
         values = (kind.production_id, kind.step, kind.home, kind.grown, kind.shunned, limit)
         return [records.job(row) for row in self.rows(sql, *values)]
+
+    def grown(self, production_id: int, step: str) -> list[dict[str, float]]:
+        """What the jobs of a step ask for that had to grow."""
+        sql = "SELECT grown FROM jobs WHERE production_id = ? AND step = ? AND grown IS NOT NULL AND current LIMIT 50"
+        return [dict(json.loads(row[0])) for row in self.rows(sql, production_id, step)]
 
     def settle_at(self, job_id: int, home: str) -> None:
         """Note the site that holds most of a job's inputs."""

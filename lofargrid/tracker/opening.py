@@ -77,7 +77,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _unusable(path: Path, problem: str) -> Fault:
-    remedy = "See that its folder can be written, or name another file with --tracker or LOFARGRID_DATA"
+    remedy = "See that its folder can be written and has space, or name another file with --tracker or LOFARGRID_DATA"
     return Fault(f"the tracker cannot be used: {problem}", remedy, str(path))
 
 

@@ -1,17 +1,21 @@
 """Plans: what is planned becomes jobs; grouped steps whose jobs are still to come."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 
+from lofargrid.model import PlannedJob, Subband
 from lofargrid.replanning import CurrentJob, Replan
 from lofargrid.splitting import Beam
 from lofargrid.states import FINAL, JobState, Reason
+from lofargrid.tracker import records
 from lofargrid.tracker.jobs import Jobs
 from lofargrid.tracker.records import Expansion
 from lofargrid.tracker.store import marks
 
 _FINAL = tuple(FINAL)
+# As plain text: sqlite3 looks long for an adapter of anything else, and there may be a million of them.
+_FAILED, _WAITING = JobState.FAILED.value, JobState.WAITING.value
 
 
 class Plans(Jobs):
@@ -39,28 +43,23 @@ class Plans(Jobs):
             Ids of attempts of superseded jobs that a backend may still have.
         """
         live = self._supersede(production_id, plan.drop, now)
-        ids = self._ids(production_id)
+        ids, final = self._standing(production_id)
         first = int(self.value("SELECT coalesce(max(id), 0) + 1 FROM jobs"))
         ids |= {job.name: first + index for index, job in enumerate(plan.make)}
-        final = self._final_among(production_id)
         final |= {job.name for job in plan.make if job.reason}
         self.write_many(
             "INSERT INTO jobs (id, production_id, name, step, role, sap, key, generation, signature, state, reason,"
-            " detail, unmet, subbands, slots, depth, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f" detail, unmet, subbands, slots, depth, updated) VALUES ({marks(range(17))})",
             (
                 (ids[job.name], production_id, job.name, job.step, job.role, job.sap, job.key, generation,
-                 job.signature, JobState.FAILED if job.reason else JobState.WAITING, job.reason, job.detail,
-                 len(job.expansion) + sum(need not in final for need in job.needs),
+                 job.signature, _FAILED if job.reason else _WAITING, job.reason, job.detail,
+                 len(job.expansion) + len(job.needs) - sum(map(final.__contains__, job.needs)),
                  None if job.subbands == (job.key,) else json.dumps(job.subbands),
-                 json.dumps([asdict(slot) for slot in job.slots]) if job.slots else None, job.depth, now)
+                 json.dumps([vars(slot) for slot in job.slots]) if job.slots else None, job.depth, now)
                 for job in plan.make
             ),
         )  # fmt: skip
-        self.write(
-            "INSERT INTO tallies SELECT production_id, step, state, count(*) FROM jobs WHERE id >= ? GROUP BY 1, 2, 3"
-            " ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            first,
-        )
+        self._tally(production_id, plan.make)
         self.write_many(
             "INSERT INTO needs VALUES (?, ?)",
             ((ids[job.name], ids[need]) for job in plan.make for need in job.needs if need in ids),
@@ -71,13 +70,18 @@ class Plans(Jobs):
         )
         return live
 
-    def _ids(self, production_id: int) -> dict[str, int]:
-        rows = self.rows("SELECT name, id FROM jobs WHERE production_id = ? AND current", production_id)
-        return {row["name"]: row["id"] for row in rows}
+    def _standing(self, production_id: int) -> tuple[dict[str, int], set[str]]:
+        """The ids of the standing jobs by name, and the names of those that are final."""
+        rows = self.rows("SELECT name, id, state FROM jobs WHERE production_id = ? AND current", production_id)
+        return {row["name"]: row["id"] for row in rows}, {row["name"] for row in rows if row["state"] in FINAL}
 
-    def _final_among(self, production_id: int) -> set[str]:
-        sql = f"SELECT name FROM jobs WHERE production_id = ? AND current AND state IN ({marks(_FINAL)})"
-        return {row["name"] for row in self.rows(sql, production_id, *_FINAL)}
+    def _tally(self, production_id: int, made: Iterable[PlannedJob]) -> None:
+        """Count new jobs; from here on a trigger keeps the counts."""
+        counts = Counter((job.step, _FAILED if job.reason else _WAITING) for job in made)
+        self.write_many(
+            "INSERT INTO tallies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            ((production_id, *kind, count) for kind, count in counts.items()),
+        )
 
     def _supersede(self, production_id: int, names: Iterable[str], now: str) -> list[str]:
         live = []
@@ -135,18 +139,31 @@ class Plans(Jobs):
         rows = self.rows("SELECT * FROM finer WHERE production_id = ?", production_id)
         return {((row["role"], row["observation"], row["sap"]), row["number"]): row["parts"] for row in rows}
 
-    def undecided(self, expansion: Expansion) -> int:
-        """How many subbands of the SAP may still tell their frequency: not measured, and a job unfinished."""
-        role, observation, sap = expansion.beam
-        return int(
-            self.value(
-                "SELECT count(*) FROM subbands s WHERE s.production_id = ? AND s.role = ? AND s.observation = ?"
-                " AND s.sap = ? AND s.place IS NULL AND EXISTS (SELECT 1 FROM jobs j WHERE j.current"
-                " AND j.production_id = s.production_id AND j.key = s.key AND j.role = s.role"
-                f" AND j.state NOT IN ({marks(_FINAL)}))",
-                expansion.production_id, role, observation, sap, *_FINAL,
-            )
+    def subband(self, production_id: int, role: str, key: str) -> Subband:
+        """One listed subband.
+
+        Raises
+        ------
+        KeyError
+            It is not listed.
+        """
+        rows = self.rows(
+            "SELECT * FROM subbands WHERE production_id = ? AND role = ? AND key = ?", production_id, role, key
         )  # fmt: skip
+        if not rows:
+            raise KeyError(f"{role} {key}")
+        return records.subband(rows[0])
+
+    def undecided(self, expansion: Expansion) -> bool:
+        """Whether a subband of the SAP may still tell its frequency: it is not measured, and a job unfinished."""
+        # By way of the few kinds of unfinished jobs, so that the first job found ends the search.
+        sql = (
+            "SELECT 1 FROM tallies t CROSS JOIN jobs j ON j.production_id = t.production_id AND j.step = t.step"
+            " AND j.state = t.state CROSS JOIN subbands s ON s.production_id = j.production_id AND s.role = j.role"
+            f" AND s.key = j.key WHERE t.production_id = ? AND t.n > 0 AND t.state NOT IN ({marks(_FINAL)})"
+            " AND j.current AND s.role = ? AND s.observation = ? AND s.sap = ? AND s.place IS NULL LIMIT 1"
+        )
+        return self.value(sql, expansion.production_id, *_FINAL, *expansion.beam) is not None
 
     def expanded(self, expansion: Expansion, now: str) -> None:
         """Close an expansion: jobs that awaited it now need the step's jobs of that SAP."""
@@ -155,7 +172,8 @@ class Plans(Jobs):
         jobs = "SELECT id, state FROM jobs WHERE current AND production_id = ? AND role = ? AND sap = ? AND key LIKE ?"
         makers = self.rows(jobs + " AND step = ?", *scope, expansion.step)
         open_makers = sum(row["state"] not in _FINAL for row in makers)
-        awaiting = self.rows(jobs + " AND id IN (SELECT job_id FROM awaited WHERE step = ?)", *scope, expansion.step)
+        awaits = " AND EXISTS (SELECT 1 FROM awaited a WHERE a.job_id = jobs.id AND a.step = ?)"
+        awaiting = self.rows(jobs + awaits, *scope, expansion.step)
         for row in awaiting:
             self.write_many("INSERT OR IGNORE INTO needs VALUES (?, ?)", [(row["id"], one["id"]) for one in makers])
             self.write("UPDATE jobs SET unmet = unmet - 1 + ? WHERE id = ?", open_makers, row["id"])

@@ -22,9 +22,13 @@ class Productions(Store):
         rows = self.rows(_PRODUCTION + "WHERE p.name = ?", name)
         return records.production(rows[0]) if rows else None
 
-    def productions(self) -> list[ProductionRecord]:
-        """All productions, oldest first."""
-        return [records.production(row) for row in self.rows(_PRODUCTION + "ORDER BY p.id")]
+    def productions(self, campaign_id: int | None = None) -> list[ProductionRecord]:
+        """All productions, or those of a campaign, oldest first."""
+        if campaign_id is None:
+            rows = self.rows(_PRODUCTION + "ORDER BY p.id")
+        else:
+            rows = self.rows(_PRODUCTION + "WHERE p.campaign_id = ? ORDER BY p.id", campaign_id)
+        return [records.production(row) for row in rows]
 
     def production_by_id(self, production_id: int) -> ProductionRecord:
         """The production of an id."""
@@ -53,6 +57,17 @@ class Productions(Store):
         """Start no more of its jobs, or start again."""
         self.write("UPDATE productions SET paused = ? WHERE id = ?", paused, production_id)
         self.event(now, production_id, text="paused" if paused else "resumed")
+
+    def set_priority(self, production_id: int, priority: int, now: str) -> None:
+        """Let its jobs start before those of productions with a lower number, and after those with a higher one."""
+        if self.write("UPDATE productions SET priority = ?1 WHERE id = ?2 AND priority <> ?1", priority, production_id):
+            self.event(now, production_id, text=f"priority {priority}")
+
+    def set_max_running(self, production_id: int, max_running: int | None, now: str) -> None:
+        """Bound how many of its jobs may be handed over at once; None bounds nothing."""
+        sql = "UPDATE productions SET max_running = ?1 WHERE id = ?2 AND max_running IS NOT ?1"
+        if self.write(sql, max_running, production_id):
+            self.event(now, production_id, text=f"max_running {max_running}")
 
     def production_paused(self, name: str) -> bool:
         """Whether a production is paused."""

@@ -53,7 +53,7 @@ class AttemptRecord:
     report: str | None
     blamed: bool
     remote_from: str
-    remote_bytes: int
+    copy_s: float
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,12 @@ class Kind:
 
 @dataclass(frozen=True)
 class Load:
-    """An attempt that a backend has: where it runs and what it copies over wide-area links."""
+    """How many attempts a backend has at a site, and how many of them copy, or will, from another one."""
 
-    production_id: int
-    step: str
     site: str
-    phase: Phase
-    started: str | None
     remote_from: str
-    remote_bytes: int
+    attempts: int
+    copies: int
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ migrations = Migrations("lofargrid")
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
+CREATE TABLE campaigns (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
+
 CREATE TABLE productions (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -17,7 +19,10 @@ CREATE TABLE productions (
   recipe_hash TEXT NOT NULL,
   recipe TEXT NOT NULL,
   paused INTEGER NOT NULL DEFAULT 0,
-  created TEXT NOT NULL
+  created TEXT NOT NULL,
+  campaign_id INTEGER REFERENCES campaigns,
+  priority INTEGER NOT NULL DEFAULT 0,
+  max_running INTEGER
 );
 
 CREATE TABLE subbands (
@@ -40,6 +45,8 @@ CREATE TABLE subbands (
   PRIMARY KEY (production_id, role, key)
 ) WITHOUT ROWID;
 
+-- depth: the step's place in its pipeline. home: the site that holds most of the job's inputs. grown: what it asks
+-- for in place of its step's resources, as JSON. shunned: sites that it keeps away from, as JSON.
 CREATE TABLE jobs (
   id INTEGER PRIMARY KEY,
   production_id INTEGER NOT NULL REFERENCES productions,
@@ -64,15 +71,38 @@ CREATE TABLE jobs (
   lacks TEXT,
   measurements TEXT,
   attempt TEXT,
-  updated TEXT NOT NULL
+  updated TEXT NOT NULL,
+  depth INTEGER NOT NULL DEFAULT 0,
+  home TEXT NOT NULL DEFAULT '',
+  grown TEXT,
+  shunned TEXT
 );
-CREATE UNIQUE INDEX jobs_by_name ON jobs (production_id, name) WHERE current;
-CREATE INDEX jobs_by_step ON jobs (production_id, step, state) WHERE current;
--- A tick looks at unfinished rows only, however many have ended.
-CREATE INDEX jobs_to_start ON jobs (id) WHERE state = 'waiting' AND unmet = 0;
-CREATE INDEX jobs_ready ON jobs (id) WHERE state = 'ready';
-CREATE INDEX jobs_unfinished ON jobs (production_id)
-  WHERE current AND state IN ('waiting', 'recalling', 'ready', 'submitted', 'running');
+-- The name leads: `why JOB` does not know the production.
+CREATE UNIQUE INDEX jobs_by_name ON jobs (name, production_id) WHERE current;
+CREATE INDEX jobs_by_step ON jobs (production_id, step, state);
+CREATE INDEX jobs_stale ON jobs (production_id) WHERE stale AND current;
+-- A tick looks at these few only, however many have ended or wait for their needs. What is far along goes first: it
+-- frees scratch, and one product is worth more than many halves.
+CREATE INDEX jobs_to_start ON jobs (production_id, depth DESC, id)
+  WHERE state = 'waiting' AND unmet = 0 AND not_before IS NULL;
+CREATE INDEX jobs_later ON jobs (not_before) WHERE state = 'waiting' AND not_before IS NOT NULL;
+CREATE INDEX jobs_put_back ON jobs (updated) WHERE state = 'waiting' AND not_before IS NOT NULL;
+CREATE INDEX jobs_ready ON jobs (production_id, step, home, grown, shunned) WHERE state = 'ready';
+
+-- How many standing jobs of a step are in a state, kept by a trigger: telling how a million stand must not count them.
+CREATE TABLE tallies (
+  production_id INTEGER NOT NULL,
+  step TEXT NOT NULL,
+  state TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  PRIMARY KEY (production_id, step, state)
+) WITHOUT ROWID;
+CREATE TRIGGER jobs_tallied AFTER UPDATE OF state, current ON jobs BEGIN
+  UPDATE tallies SET n = n - 1
+    WHERE OLD.current AND production_id = OLD.production_id AND step = OLD.step AND state = OLD.state;
+  INSERT INTO tallies SELECT NEW.production_id, NEW.step, NEW.state, 1 WHERE NEW.current
+    ON CONFLICT DO UPDATE SET n = n + 1;
+END;
 
 CREATE TABLE needs (
   job_id INTEGER NOT NULL REFERENCES jobs,
@@ -96,6 +126,19 @@ CREATE TABLE awaited (
   PRIMARY KEY (job_id, step)
 ) WITHOUT ROWID;
 
+-- Groups that are made in several parts, because whole they ask for more than any site grants.
+CREATE TABLE finer (
+  production_id INTEGER NOT NULL REFERENCES productions,
+  role TEXT NOT NULL,
+  observation TEXT NOT NULL,
+  sap INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  parts INTEGER NOT NULL,
+  PRIMARY KEY (production_id, role, observation, sap, number)
+) WITHOUT ROWID;
+
+-- blamed: its node turned out to be at fault. remote_from: the sites that it copies from over wide-area links, with
+-- commas between; copy_s: how long that may take from its start.
 CREATE TABLE attempts (
   id TEXT PRIMARY KEY,
   job_id INTEGER NOT NULL REFERENCES jobs,
@@ -110,10 +153,16 @@ CREATE TABLE attempts (
   ended TEXT,
   reason TEXT,
   detail TEXT NOT NULL DEFAULT '',
-  report TEXT
+  report TEXT,
+  blamed INTEGER NOT NULL DEFAULT 0,
+  remote_from TEXT NOT NULL DEFAULT '',
+  copy_s REAL NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX attempts_by_job ON attempts (job_id);
+CREATE INDEX attempts_by_batch_id ON attempts (batch_id) WHERE batch_id <> '';
 CREATE INDEX attempts_unfinished ON attempts (backend) WHERE phase NOT IN ('ended', 'lost');
+CREATE INDEX attempts_by_node ON attempts (site, node, ended) WHERE ended IS NOT NULL;
+CREATE INDEX attempts_by_site ON attempts (site, ended) WHERE ended IS NOT NULL;
 
 CREATE TABLE files (
   attempt TEXT NOT NULL REFERENCES attempts,
@@ -132,68 +181,6 @@ CREATE INDEX files_by_job ON files (job_id);
 CREATE INDEX files_to_publish ON files (job_id) WHERE product AND published = '' AND state = 'made';
 CREATE INDEX files_on_scratch ON files (job_id) WHERE state = 'made';
 
-CREATE TABLE events (
-  id INTEGER PRIMARY KEY,
-  at TEXT NOT NULL,
-  production_id INTEGER NOT NULL,
-  job_id INTEGER,
-  attempt TEXT,
-  old TEXT,
-  new TEXT,
-  reason TEXT,
-  text TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX events_by_job ON events (job_id);
-"""
-
-
-_SITES = """
-CREATE TABLE campaigns (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
-ALTER TABLE productions ADD COLUMN campaign_id INTEGER REFERENCES campaigns;
-ALTER TABLE productions ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE productions ADD COLUMN max_running INTEGER;
-
--- depth: the step's place in its pipeline. home: the site that holds most of the job's inputs. grown: what it asks
--- for in place of its step's resources, as JSON. shunned: sites that it keeps away from, as JSON.
-ALTER TABLE jobs ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE jobs ADD COLUMN home TEXT NOT NULL DEFAULT '';
-ALTER TABLE jobs ADD COLUMN grown TEXT;
-ALTER TABLE jobs ADD COLUMN shunned TEXT;
-DROP INDEX jobs_to_start;
--- What is far along goes first: it frees scratch, and one product is worth more than many halves.
-CREATE INDEX jobs_to_start ON jobs (production_id, depth DESC, id)
-  WHERE state = 'waiting' AND unmet = 0 AND not_before IS NULL;
-CREATE INDEX jobs_later ON jobs (not_before) WHERE state = 'waiting' AND not_before IS NOT NULL;
-DROP INDEX jobs_ready;
-CREATE INDEX jobs_ready ON jobs (production_id, step, home, grown, shunned) WHERE state = 'ready';
-DROP INDEX jobs_unfinished;
-DROP INDEX jobs_by_step;
-CREATE INDEX jobs_failed ON jobs (production_id, step) WHERE current AND state IN ('failed', 'cancelled');
-CREATE INDEX jobs_stale ON jobs (production_id) WHERE stale AND current;
-
--- How many standing jobs of a step are in a state, kept by a trigger: telling how a million stand must not count them.
-CREATE TABLE tallies (
-  production_id INTEGER NOT NULL,
-  step TEXT NOT NULL,
-  state TEXT NOT NULL,
-  n INTEGER NOT NULL,
-  PRIMARY KEY (production_id, step, state)
-) WITHOUT ROWID;
-INSERT INTO tallies SELECT production_id, step, state, count(*) FROM jobs WHERE current GROUP BY 1, 2, 3;
-CREATE TRIGGER jobs_tallied AFTER UPDATE OF state, current ON jobs BEGIN
-  UPDATE tallies SET n = n - 1
-    WHERE OLD.current AND production_id = OLD.production_id AND step = OLD.step AND state = OLD.state;
-  INSERT INTO tallies SELECT NEW.production_id, NEW.step, NEW.state, 1 WHERE NEW.current
-    ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-
--- blamed: its node turned out to be at fault. remote_from, remote_bytes: what it copies over wide-area links.
-ALTER TABLE attempts ADD COLUMN blamed INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE attempts ADD COLUMN remote_from TEXT NOT NULL DEFAULT '';
-ALTER TABLE attempts ADD COLUMN remote_bytes INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX attempts_by_node ON attempts (site, node, ended) WHERE ended IS NOT NULL;
-CREATE INDEX attempts_by_site ON attempts (site, ended) WHERE ended IS NOT NULL;
-
 -- node '' is the whole site. state: quarantined | probed | probation | released. probe: the id of the last probe.
 CREATE TABLE quarantine (
   site TEXT NOT NULL,
@@ -207,6 +194,19 @@ CREATE TABLE quarantine (
   PRIMARY KEY (site, node)
 ) WITHOUT ROWID;
 
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  production_id INTEGER NOT NULL,
+  job_id INTEGER,
+  attempt TEXT,
+  old TEXT,
+  new TEXT,
+  reason TEXT,
+  text TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX events_by_job ON events (job_id);
+
 CREATE TABLE site_events (
   id INTEGER PRIMARY KEY,
   at TEXT NOT NULL,
@@ -215,18 +215,46 @@ CREATE TABLE site_events (
   text TEXT NOT NULL
 );
 CREATE INDEX site_events_by_site ON site_events (site, id);
+CREATE INDEX events_of_productions ON events (production_id, id) WHERE job_id IS NULL;
 
--- Groups that are made in several parts, because whole they ask for more than any site grants.
-CREATE TABLE finer (
-  production_id INTEGER NOT NULL REFERENCES productions,
-  role TEXT NOT NULL,
-  observation TEXT NOT NULL,
-  sap INTEGER NOT NULL,
-  number INTEGER NOT NULL,
-  parts INTEGER NOT NULL,
-  PRIMARY KEY (production_id, role, observation, sap, number)
-) WITHOUT ROWID;
+-- The stages of the last tick that a service or a disk kept from being done, and since when.
+CREATE TABLE troubles (stage TEXT PRIMARY KEY, text TEXT NOT NULL, since TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+# How many rows a large tracker has, and how many of them are alike in the first columns of an index, in the words of
+# sqlite's ANALYZE. Without it the planner guesses, and may walk over all jobs where an index holds the few it wants.
+_SIZES = {
+    "jobs": {
+        "jobs_by_name": "1000000 1 1",
+        "jobs_by_step": "1000000 500 200 50",
+        "jobs_stale": "100 1",
+        "jobs_to_start": "100000 250 250 1",
+        "jobs_later": "1000 1",
+        "jobs_put_back": "1000 1",
+        "jobs_ready": "1000 50 25 25 25 25",
+    },
+    "subbands": {"subbands": "1000000 500 250 1"},
+    "tallies": {"tallies": "20000 10 3 1"},
+    "needs": {"needs": "1000000 2 1", "needs_by_need": "1000000 2"},
+    "expansions": {"expansions": "1000 1 1 1 1"},
+    "awaited": {"awaited": "1000 1 1"},
+    "attempts": {
+        "attempts": "1000000 1",
+        "attempts_by_job": "1000000 1",
+        "attempts_by_batch_id": "1000000 1",
+        "attempts_unfinished": "1000 1000",
+        "attempts_by_node": "1000000 100000 100 1",
+        "attempts_by_site": "1000000 100000 1",
+    },
+    "files": {
+        "files": "1000000 1 1",
+        "files_by_job": "1000000 1",
+        "files_to_publish": "100 1",
+        "files_on_scratch": "100000 1",
+    },
+    "events": {"events_by_job": "5000000 5"},
+}
 
 
 @migrations()
@@ -234,12 +262,15 @@ def tables(database: Database) -> None:
     """The first tables, and the random id that sets this tracker's attempts apart from all others."""
     _execute(database, _TABLES)
     database.execute("INSERT INTO meta VALUES ('tracker', ?)", [secrets.token_hex(4)])
+    _tell_sizes(database)
 
 
-@migrations()
-def sites(database: Database) -> None:
-    """Campaigns, sites with their quarantines, finer groups, and counts that cost nothing."""
-    _execute(database, _SITES)
+def _tell_sizes(database: Database) -> None:
+    database.execute("ANALYZE")  # makes sqlite_stat1
+    for table, sizes in _SIZES.items():
+        for index, size in sizes.items():
+            database.execute("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", [table, index, size])
+    database.execute("ANALYZE sqlite_master")  # reads it
 
 
 def _execute(database: Database, statements: str) -> None:

@@ -2,16 +2,31 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lofargrid.errors import BackendError, Fault, TrackerError
 from lofargrid.states import JobState, Reason
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# What the disk, or another process, keeps from being done; it may go well later.
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "Free space there",
+    sqlite3.SQLITE_READONLY: "Make it writable",
+    sqlite3.SQLITE_CANTOPEN: "See that its folder can be written",
+    sqlite3.SQLITE_BUSY: "End the process that holds it",
+    sqlite3.SQLITE_LOCKED: "End the process that holds it",
+    sqlite3.SQLITE_PROTOCOL: "End the process that holds it",
+    sqlite3.SQLITE_IOERR: "See that its disk is sound and not full",
+}
+
 
 class Store:
-    """An open sqlite file. Times come as arguments: it has no clock."""
+    """An open sqlite file. Times come as arguments: it has no clock.
+
+    ``blocked`` tells whether the last change could not be written; the next one that can be ends that.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         connection.row_factory = sqlite3.Row
@@ -19,6 +34,7 @@ class Store:
         self.path = path
         self.id: str = self.value("SELECT value FROM meta WHERE key = 'tracker'")
         self._version: int = self.value("PRAGMA data_version")
+        self.blocked = False
 
     def wrap(self, wrapper: Callable[[sqlite3.Connection], sqlite3.Connection]) -> None:
         """Put something between the tracker and its file, such as what lets a process die between two statements."""
@@ -40,16 +56,21 @@ class Store:
         if self._connection.in_transaction:
             yield
             return
+        before = self._connection.total_changes
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._run("BEGIN IMMEDIATE")
             yield
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            self._connection.rollback()
-            raise BackendError(f"cannot write the tracker {self.path}: {error}") from error
+            self._run("COMMIT")
         except BaseException:
-            self._connection.rollback()
+            with suppress(sqlite3.Error):  # a disk that takes no change may not take this; sqlite mends it later
+                self._connection.rollback()
             raise
+        if self._connection.total_changes != before:
+            self.blocked = False
+
+    def _run(self, sql: str) -> None:
+        with self._sound():
+            self._connection.execute(sql)
 
     def changed_outside(self) -> bool:
         """Whether another process changed the file since this was asked last."""
@@ -82,10 +103,15 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            code = error.sqlite_errorcode & 0xFF
+            if code in _DAMAGED:
+                remedy = f"Save what can be: sqlite3 {self.path} .recover | sqlite3 new.db; then --tracker new.db"
+                raise TrackerError(Fault(f"the tracker is damaged: {error}", remedy, str(self.path))) from None
+            if code not in _REMEDIES:
                 raise
-            remedy = f"Save what can be: sqlite3 {self.path} .recover | sqlite3 new.db; then --tracker new.db"
-            raise TrackerError(Fault(f"the tracker is damaged: {error}", remedy, str(self.path))) from None
+            self.blocked = True
+            remedy = f"{_REMEDIES[code]}; the same command goes on"
+            raise BackendError(f"cannot write the tracker {self.path}: {error}. {remedy}") from error
 
     def event(
         self, now: str, production_id: int, job_id: int | None = None, attempt: str | None = None,

@@ -146,7 +146,7 @@ class JobSpec(NamedTuple):
     ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
     ``destination`` is the folder URL that takes the outputs. ``node`` is the only node that may run it, ``avoid``
     nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s`` seconds keeps
-    its slot until then, so that a broken node gets few jobs.
+    its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store outputs.
     """
 
     attempt: str
@@ -171,6 +171,7 @@ class JobSpec(NamedTuple):
     node: str = ""
     avoid: tuple[str, ...] = ()
     linger_s: Number = 0
+    patience_s: Number = 0
     contract: int = CONTRACT_VERSION
 
 

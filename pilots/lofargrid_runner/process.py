@@ -28,6 +28,13 @@ class Program(NamedTuple):
     folder: str
 
 
+class Watchman(NamedTuple):
+    """A process that ends a program whose runner was killed; ``ear`` is the descriptor that it listens to."""
+
+    pid: int
+    ear: int
+
+
 class Process:
     """A running program and everything that its session holds.
 
@@ -39,6 +46,8 @@ class Process:
         Takes the bytes of standard output as they come.
     errors
         Takes standard error; None sends it the way of ``output``.
+    announce
+        A descriptor that gets the number of the session before the program starts.
     """
 
     def __init__(
@@ -46,13 +55,15 @@ class Process:
         program: Program,
         output: Callable[[bytes], None],
         errors: Callable[[bytes], None] | None = None,
+        announce: int | None = None,
     ) -> None:
         self._sinks: dict[int, Callable[[bytes], None]] = {}
         self._poll = select.poll()
         out = self._pipe(output)
         err = self._pipe(errors) if errors else out
         try:
-            self.pid = spawn(program, (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), out, err))
+            files = (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), out, err)
+            self.pid = spawn(program, files, announce=announce)
         except OSError:
             self.close()
             raise
@@ -154,28 +165,36 @@ class Process:
         os.close(file)
 
 
-def spawn(program: Program, files: tuple[int, int, int], keep: tuple[int, ...] = ()) -> int:
+def spawn(
+    program: Program, files: tuple[int, int, int], keep: tuple[int, ...] = (), announce: int | None = None
+) -> int:
     """Start a program as the leader of a new session; ``files`` become its stdin, stdout and stderr.
 
-    ``files`` are closed here, ``keep`` stay open in the program under their own numbers.
+    ``files`` are closed here, ``keep`` stay open in the program under their own numbers. ``announce`` gets a
+    line with the number of the session once there is one, before the program starts.
     """
     try:
         pid = os.fork()
         if pid == 0:  # pragma: no cover - the child's few lines before it becomes the program
-            _become(program, files, keep)
+            _become(program, files, keep, announce)
         return pid
     finally:
         for file in set(files):
             os.close(file)
 
 
-def _become(program: Program, files: tuple[int, int, int], keep: tuple[int, ...]) -> NoReturn:  # pragma: no cover
+def _become(  # pragma: no cover
+    program: Program, files: tuple[int, int, int], keep: tuple[int, ...], announce: int | None
+) -> NoReturn:
     try:
         # Away from 0, 1 and 2 first, so that no dup2 below overwrites one that is still needed.
         files_away = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3) for file in files]
         for target, file in enumerate(files_away):
             os.dup2(file, target)
         os.setsid()
+        if announce is not None:
+            with contextlib.suppress(OSError):  # nobody listens any more
+                os.write(announce, b"%d\n" % os.getpid())
         os.chdir(program.folder)
         for file in keep:
             os.set_inheritable(file, True)
@@ -226,28 +245,27 @@ def _proc(pid: int, name: str) -> bytes:
         return b""
 
 
-def guard(session: int, keep: tuple[int, ...]) -> tuple[int, int] | None:
+def guard(keep: tuple[int, ...]) -> Watchman | None:
     """Start a watchman that kills a program's group if we die without a word (SIGKILL).
 
-    It holds ``keep`` (the lock of the attempt) until then: no second runner starts beside a payload that
-    outlived its first one. Returns its pid and the descriptor it listens to; None where the node cannot
-    start one more process, which is no reason to end the one that runs.
+    He stands before the program does, which tells him its number itself: no instant is without him. He holds
+    ``keep`` (the lock of the attempt): no second runner starts beside a payload that outlived its first one.
+    None where the node cannot start one more process, which is no reason to run nothing.
     """
     read, write = os.pipe()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    script = 'read -r _ || kill -s KILL -- "-$1"'
-    watchman = Program("/bin/sh", ("sh", "-c", script, "lofargrid-guard", str(session)), {}, "/")
+    script = 'read -r session; read -r _ || kill -s KILL -- "-$session"'
+    watchman = Program("/bin/sh", ("sh", "-c", script, "lofargrid-guard"), {}, "/")
     try:
-        return spawn(watchman, (read, null, null), keep), write
+        return Watchman(spawn(watchman, (read, null, null), keep), write)
     except OSError:
         os.close(write)
         return None
 
 
-def dismiss(watchman: tuple[int, int]) -> None:
+def dismiss(watchman: Watchman) -> None:
     """Send the watchman home."""
-    pid, write = watchman
     with contextlib.suppress(OSError):  # somebody may have shot him
-        os.write(write, b"done\n")
-    os.close(write)
-    os.waitpid(pid, 0)
+        os.write(watchman.ear, b"done\n")
+    os.close(watchman.ear)
+    os.waitpid(watchman.pid, 0)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # pragma: no cover
     from .environment import Place
 
 KEEP_WORK = "LOFARGRID_KEEP_WORK"
+PATIENT = (Reason.STAGE_OUT_FAILED, Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.CREDENTIAL_EXPIRED)
+FIRST_PAUSE_S = 15.0
+LONGEST_PAUSE_S = 300.0
 
 
 class Setting(NamedTuple):
@@ -51,6 +54,7 @@ class Run:
         self.log = log
         self.stage = Stage.PROBE
         self.started = _now()
+        self.began = time.monotonic()
         self.has_work = False
         self.place: Place | None = None
         self.node: dict[str, Any] = {}
@@ -134,7 +138,20 @@ def _checks(run: Run) -> None:
 def _stage_out(run: Run) -> None:
     from .stage_out import stage_out
 
-    stored = stage_out(run.spec, run.setting.work, run.stop, run.log)
+    deadline = time.monotonic() + run.spec.patience_s
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            stored = stage_out(run.spec, run.setting.work, run.stop, run.log)
+            break
+        except Failure as failure:
+            # The payload's work is done: waiting for the storage is cheaper than doing it again.
+            if failure.reason not in PATIENT or time.monotonic() + pause_s > deadline:
+                raise
+            run.log.line(f"stage-out: {failure.detail}; tried again in {pause_s:g} s")
+        run.stop.wait(pause_s)
+        run.stop.check()
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
     run.outputs = [one.file for one in stored]
     run.transfers += [one.transfer for one in stored]
 
@@ -169,6 +186,7 @@ def run(spec: JobSpec, setting: Setting) -> Report:
             report = _report(one, _drive(one))
             log.line(f"{report.outcome}: {report.stage} {report.reason or ''} {report.detail}".rstrip())
             _close(report, one)
+            _linger(one, report)
             return report
     finally:
         log.close()
@@ -243,6 +261,14 @@ def _close(report: Report, run: Run) -> None:
         run.log.line(f"cannot write the report ({free_text(folder)}): {error}; once more after cleaning")
         _clean(run)
         _write_anywhere(folder, report)
+
+
+def _linger(run: Run, report: Report) -> None:
+    """Keep the slot of an attempt that failed soon: a broken node gets few jobs."""
+    left_s = run.spec.linger_s - (time.monotonic() - run.began)
+    if left_s > 0 and not report.succeeded and report.reason != Reason.STOPPED.value:
+        run.log.line(f"keeps its slot for {left_s:.0f} s more: it failed soon, and the next job may too")
+        run.stop.wait(left_s)
 
 
 def _write_anywhere(folder: str, report: Report) -> None:

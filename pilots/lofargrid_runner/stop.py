@@ -57,6 +57,16 @@ class Stop:
             while os.read(self.wake, 512):
                 pass
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass, but no more once we are asked to stop."""
+        import select
+        import time
+
+        until = time.monotonic() + seconds
+        while self.signal is None and time.monotonic() < until:
+            select.select([self.wake], [], [], max(until - time.monotonic(), 0.0))
+            self.drain()
+
     def check(self) -> None:
         """Raise if we were asked to stop. Called between any two chunks of work.
 

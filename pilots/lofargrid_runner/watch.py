@@ -18,15 +18,13 @@ class Bounds(NamedTuple):
     """How far a command may go.
 
     ``deadline`` is a time of `time.monotonic`. ``grace_s`` passes between SIGTERM and SIGKILL. ``keep``
-    are the descriptors that must stay open as long as any process of the command lives. A command that
-    ends before ``guard_after_s`` is not worth a watchman.
+    are the descriptors that must stay open as long as any process of the command lives.
     """
 
     deadline: float
     memory_bytes: float
     grace_s: float
     keep: tuple[int, ...] = ()
-    guard_after_s: float = 1.0
 
 
 class Ending(NamedTuple):
@@ -54,16 +52,20 @@ def execute(
     OSError
         The node could not start one more process.
     """
-    process = Process(program, output, errors)
-    watch = Watch(process, bounds, stop)
+    watchman = guard(bounds.keep)
     try:
-        while not watch.over():
-            process.pump(watch.pause_s(), stop.wake)
-            stop.drain()
-            watch.look()
+        process = Process(program, output, errors, watchman.ear if watchman else None)
+        watch = Watch(process, bounds, stop)
+        try:
+            while not watch.over():
+                process.pump(watch.pause_s(), stop.wake)
+                stop.drain()
+                watch.look()
+        finally:
+            left_behind = process.sweep()
     finally:
-        left_behind = process.sweep()
-        watch.dismiss()
+        if watchman:
+            dismiss(watchman)
     return Ending(process.exit_code, process.signal, watch.breach, process.peak_bytes, process.cpu_s, left_behind)
 
 
@@ -74,11 +76,9 @@ class Watch:
         self._process = process
         self._bounds = bounds
         self._stop = stop
-        self._started = time.monotonic()
         self._interval_s = 0.05
-        self._next_sample = self._started + self._interval_s
+        self._next_sample = time.monotonic() + self._interval_s
         self._kill_at = 0.0
-        self._watchman: tuple[int, int] | None = None
         self.breach: Reason | None = None
 
     def over(self) -> bool:
@@ -110,8 +110,6 @@ class Watch:
         # Often at first, when memory grows and short commands end; then once a second costs nothing.
         self._interval_s = min(SAMPLE_S, 2 * self._interval_s)
         self._next_sample = now + self._interval_s
-        if self._watchman is None and now - self._started >= self._bounds.guard_after_s:
-            self._watchman = guard(self._process.pid, self._bounds.keep)
         if self._process.sample(self._bounds.memory_bytes) > self._bounds.memory_bytes:
             self._end(Reason.OUT_OF_MEMORY, now)
 
@@ -119,9 +117,3 @@ class Watch:
         self.breach = breach
         self._kill_at = now + self._bounds.grace_s
         self._process.kill(signal.SIGTERM)
-
-    def dismiss(self) -> None:
-        """End the watching."""
-        if self._watchman is not None:
-            dismiss(self._watchman)
-            self._watchman = None

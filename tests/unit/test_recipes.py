@@ -339,7 +339,7 @@ def test_a_recipe_survives_the_tracker(desk: Desk) -> None:
 
 
 def difference(before: Recipe, after: Recipe) -> list[str]:
-    return differences(to_json(before), after)
+    return differences(to_json(before), after, before.subbands)
 
 
 def test_equal_recipes_differ_in_nothing(desk: Desk) -> None:

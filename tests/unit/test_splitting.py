@@ -13,7 +13,7 @@ import pytest
 from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, absolute_subband
 from lofargrid.inputs import inline_list, read_subbands
 from lofargrid.model import PlannedJob, Subband
-from lofargrid.splitting import SplitStep, beams, digest, expand, places, split
+from lofargrid.splitting import SplitStep, Splitting, beams, digest, places
 from lofargrid.states import Reason
 from tests.unit.factories import (
     APPLY,
@@ -31,6 +31,21 @@ from tests.unit.factories import (
 
 STEPS = split_steps()
 JOIN_ALL = {**JOIN, "split": "all"}
+
+
+def split(steps: Sequence[SplitStep], subbands: Sequence[Subband]) -> list[PlannedJob]:
+    return Splitting(steps, subbands).jobs()
+
+
+def expand(
+    steps: Sequence[SplitStep],
+    name: str,
+    members: Sequence[tuple[Subband, AbsoluteSubband]],
+    subbands: Sequence[Subband],
+) -> list[PlannedJob]:
+    placed = {one.key: place for one, place in members}
+    (beam,) = beams([one for one, _ in members])
+    return Splitting(steps, subbands).groups(name, beam, placed)
 
 
 def groups(

@@ -117,7 +117,9 @@ class Seat:
         assert code is None or got == code, f"{words}: exit code {got}\n{said.out}\n{said.err}"
         return said
 
-    def observe(self, numbers: Iterable[int] = range(4), name: str = "data.surls") -> list[Path]:
+    def observe(
+        self, numbers: Iterable[int] = range(4), name: str = "data.surls", observation: str = "L654321"
+    ) -> list[Path]:
         """Write tars that look like MeasurementSets from afar, and a list that tells their frequencies."""
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w") as archive:
@@ -127,11 +129,25 @@ class Seat:
                 archive.addfile(member, io.BytesIO(text))
         lines = []
         for number in numbers:
-            tar = f"L654321_SAP000_SB{number:03d}_uv.MS_1a2b3c4d.tar"
+            tar = f"{observation}_SAP000_SB{number:03d}_uv.MS_1a2b3c4d.tar"
             (self.desk / tar).write_bytes(content.getvalue())
             lines.append(f"{tar}\tfrequency_mhz={FREQUENCY_MHZ + number * WIDTH_MHZ}\n")
         (self.desk / name).write_text("".join(lines))
-        return sorted(self.desk.glob("*.tar"))
+        return sorted(self.desk.glob(f"{observation}_*.tar"))
+
+    def survey(self, *names: str, subbands: int = 2, **changes: object) -> str:
+        """Write a campaign: an observation, its list and a row for each name, and the production.yaml they vary."""
+        self.write(inputs={}, **changes)
+        rows = ["production,data"]
+        for number, name in enumerate(names):
+            self.observe(range(subbands), f"{name}.surls", f"L{700000 + number}")
+            rows.append(f"{name},{name}.surls")
+        return self.table("\n".join(rows) + "\n")
+
+    def table(self, text: str, name: str = "survey.csv") -> str:
+        """Write a campaign.csv."""
+        (self.desk / name).write_text(text)
+        return name
 
     def write(self, name: str = "production.yaml", **changes: object) -> str:
         """Write a production; a change of None leaves a key out."""

@@ -94,7 +94,7 @@ def test_what_needs_a_cancelled_job_is_told_that_it_was_cancelled(seat: Seat) ->
     seat("submit", seat.write())
     seat("cancel", "L654321-SAP000-SB000-one")
     said = seat("run", "production.yaml", code=1)
-    assert "L654321-SAP000-SB000-one failed: cancelled: the operator cancelled it" in said.err
+    assert "L654321-SAP000-SB000-one cancelled: the operator cancelled it" in said.err
 
 
 @pytest.mark.parametrize("what", ["field", "L654321-SAP000-SB000-one"])

@@ -35,4 +35,4 @@ def test_a_production_without_that_job_is_told_with_the_nearest(two: Seat) -> No
 
 
 def test_an_unknown_word_is_told(two: Seat) -> None:
-    assert two("why", "nothing-like-it", code=2).err.startswith("there is no job, attempt or production")
+    assert two("why", "nothing-like-it", code=2).err.startswith("there is no campaign, production, job or attempt")

@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 from rich.console import Console
 
-from lofargrid.cli.progress import View, picture
+from lofargrid.cli.progress import Troubled, View, picture
 from lofargrid.states import JobState
 from lofargrid.ticking import hold_tick
 from tests.unit.cli.seat import Listener, Seat, command
@@ -97,6 +97,19 @@ def test_the_pace_counts_only_what_was_done_here(
 
 def test_one_line_for_logs_has_every_step() -> None:
     assert a_view().line == "field: one 1/4 (1 failed)  band 0/0"
+
+
+def test_what_troubles_for_long_is_told_once_and_again_when_it_comes_back() -> None:
+    troubled = Troubled()
+    lasting = [troubled.by(("the disk is full", "so is the other")) for _ in range(100)]
+    assert list(filter(None, lasting)) == ["the disk is full (and 1 other trouble); jobs that run go on"]
+    assert troubled.by(()) == ""
+    assert any(troubled.by(("the disk is full",)) for _ in range(100))
+
+
+def test_what_troubles_for_a_moment_is_not_told() -> None:
+    troubled = Troubled()
+    assert not any(troubled.by(("the disk is full",) if tick % 10 else ()) for tick in range(100))
 
 
 # run, in a terminal and not

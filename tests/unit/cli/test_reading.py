@@ -82,7 +82,7 @@ def test_the_standing_as_json_has_the_word_and_the_counts(failed: Seat) -> None:
 
 
 def test_the_true_cause_stands_on_the_first_line_and_what_to_do_on_the_second(failed: Seat) -> None:
-    first, second = failed("why", "L654321-SAP000-SB000-one").out.splitlines()
+    first, second, *_ = failed("why", "L654321-SAP000-SB000-one").out.splitlines()
     assert first.startswith("L654321-SAP000-SB000-one failed: payload-failed: the payload ended with an error")
     assert second.startswith("  read `logs`; mend the cause, then `retry`")
 
@@ -106,7 +106,7 @@ def test_what_succeeded_says_so_once(finished: Seat) -> None:
 
 def test_what_waits_says_for_what(seat: Seat) -> None:
     seat("submit", seat.write())
-    first, second = seat("why", "L654321-SAP000-all").out.splitlines()
+    first, second, *_ = seat("why", "L654321-SAP000-all").out.splitlines()
     assert first.startswith(f"L654321-SAP000-all waiting: waits for {BANDS[0]}-band (waiting)")
     assert second == "  nothing to do; `run` must be going"
 
@@ -123,7 +123,7 @@ def test_causes_as_json_name_their_root(failed: Seat) -> None:
     found = failed("why", "field", "--json").json
     assert len(found) == 7
     assert found[-1]["root"] == "L654321-SAP000-SB000-one"
-    assert set(found[0]) == {"job", "state", "cause", "remedy", "root"}
+    assert {"job", "state", "cause", "remedy", "root", "since", "details"} == set(found[0])
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_causes_as_json_name_their_root(failed: Seat) -> None:
     [
         ("why", "L654321-SAP000-SB003-oen", "Did you mean 'L654321-SAP000-SB003-one'?"),
         ("why", "feild", "Did you mean 'field'?"),
-        ("status", "feild", "there is no production 'feild'. Did you mean 'field'?"),
-        ("logs", "zzz", "there is no job, attempt or production 'zzz'. `status` lists the productions"),
+        ("status", "feild", "there is no campaign, production, job or attempt 'feild'. Did you mean 'field'?"),
+        ("logs", "zzz", "no campaign, production, job or attempt 'zzz'. `status` lists the campaigns and productions"),
         ("get", "L654321-SAP000-all", "there is no production 'L654321-SAP000-all'"),
-        ("pause", "x'; DROP TABLE jobs; --", "there is no production"),
-        ("retry", "%", "there is no job, attempt or production '%'"),
-        ("cancel", "", "there is no job, attempt or production ''"),
+        ("pause", "x'; DROP TABLE jobs; --", "there is no campaign or production"),
+        ("retry", "%", "there is no campaign, production, job or attempt '%'"),
+        ("cancel", "", "there is no campaign, production, job or attempt ''"),
     ],
 )
 def test_a_name_that_is_nobodys_is_told_with_the_nearest(finished: Seat, verb: str, name: str, what: str) -> None:

@@ -7,12 +7,11 @@ import os
 import signal
 import stat
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lofargrid_runner import cli, lock, node, process, runner, watch, workdir
+from lofargrid_runner import cli, lock, node, process, runner, workdir
 from lofargrid_runner.contract import REPORT_FILE, Check, InputFile, Limits, OutputFile, Reason
 from lofargrid_runner.failure import free_text
 from lofargrid_runner.log import Log
@@ -161,17 +160,19 @@ def test_a_process_that_escaped_the_session_does_not_hold_the_runner(attempt: At
     assert report.succeeded
 
 
-def test_a_long_payload_has_a_watchman_who_goes_home(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
+def test_the_watchman_of_a_payload_goes_home(attempt: Attempt) -> None:
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     before = set(children.read_text().split())
-    monkeypatch.setattr(runner, "Bounds", partial(watch.Bounds, guard_after_s=0))
-    assert attempt.run(commands=(("sleep", "0.2"),)).succeeded
+    assert attempt.run(
+        commands=(shell(f"cat {children} > seen"),), outputs=(OutputFile("s", "seen", "seen"),)
+    ).succeeded
+    assert len(set((attempt.out / "seen.t1-7").read_text().split()) - before) == 2
     assert set(children.read_text().split()) <= before
 
 
 def test_a_node_that_cannot_start_a_watchman_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", _failing(11))
-    assert process.guard(1, ()) is None
+    assert process.guard(()) is None
 
 
 def test_a_node_that_cannot_start_a_process_is_a_runner_error(

@@ -99,11 +99,8 @@ def test_a_payload_killed_from_outside_is_reported(attempt: Attempt) -> None:
     assert (attempt.report.reason, attempt.report.signal) == (Reason.PAYLOAD_KILLED, 9)
 
 
-def test_a_runner_killed_outright_takes_its_payload_along_and_frees_the_lock(attempt: Attempt) -> None:
-    script = "while ! pgrep -f 'lofargrid-guard '$$ > /dev/null; do :; done; echo $$ > ready2; sleep 600"
-    os.mkfifo(attempt.base / "ready")
-    script = script.replace("ready2", str(attempt.base / "ready"))
-    child = attempt.start(commands=(shell(script),))
+def test_a_runner_killed_in_its_payloads_first_instant_takes_it_along_and_frees_the_lock(attempt: Attempt) -> None:
+    child = attempt.start(commands=(announced(attempt),))
     pid = wait_until_ready(attempt)
     child.kill()
     child.communicate(timeout=WAIT_S)

@@ -228,6 +228,15 @@ def test_who_lingers_can_be_stopped_and_says_why_it_failed() -> None:
     assert reason(told(one)[job.attempt]) == "input-missing"
 
 
+def test_who_is_stopped_does_not_linger() -> None:
+    one = grid()
+    job = submit(one, 1, linger_s=6000)[0]
+    later(one, 100.0)
+    one.backend.cancel([job.attempt])
+    later(one, 10.0)
+    assert reason(told(one)[job.attempt]) == "stopped"
+
+
 @pytest.mark.parametrize("hole", [Reason.PAYLOAD_FAILED, Reason.SOFTWARE_UNREACHABLE, Reason.NODE_UNFIT,
                                   Reason.SCRATCH_FULL, Reason.PAYLOAD_CRASHED])  # fmt: skip
 def test_a_black_hole_fails_everything_fast_in_its_own_way(hole: Reason) -> None:
@@ -331,7 +340,9 @@ def test_a_runner_killed_while_it_stores_leaves_half_a_file_under_the_name_of_it
 @pytest.mark.parametrize("fault", ["evicted", "payload_crashed"])
 def test_a_runner_that_can_report_leaves_nothing_behind(fault: str) -> None:
     one = grid(Faults(**{fault: 1.0}))
-    observations = run(one, *submit(one, *range(40)))
+    outputs = (OutputFile("a", "a", "a.MS"), OutputFile("b", "b", "b.MS"))
+    observations = run(one, *submit(one, *range(40), outputs=outputs))
+    assert all(len(seen.report.outputs) == 2 * seen.report.succeeded for seen in observations if seen.report)
     stored = [file.url for seen in observations if seen.report for file in seen.report.outputs]
     assert one.files.inside(SCRATCH) == sorted(stored)
 

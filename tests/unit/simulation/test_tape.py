@@ -83,6 +83,7 @@ def test_a_pin_that_ran_out_makes_room_unless_it_was_extended() -> None:
     one.recall.request(urls[:2], 5000.0)
     later(one, 1000.0)
     one.recall.extend([urls[0]], WEEK_S)
+    one.recall.extend([urls[0]], 10.0)  # a shorter one takes nothing away
     one.recall.request(urls[2:], WEEK_S)
     later(one, 3000.0)
     assert online(one, urls) == [0, 1]
