@@ -7,7 +7,7 @@ python := .venv/bin/python3
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 demo ?= demo
 
-.PHONY: help setup demo test test-fast bench lint clean wsclean
+.PHONY: help setup demo test test-fast soak bench lint clean wsclean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -46,8 +46,12 @@ test: .venv/dev wsclean ## all tests, with the real tools; coverage must reach 9
 test-fast: .venv/dev ## tests without the science tools' whole runs
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 -m 'not service'
 
+soak: .venv/dev wsclean ## the full counts: 10,000 seeds of simulated campaigns, 50 kills of the real demo; hours
+	@export PATH="$$PWD/.venv/bin:$$PATH" LOFARGRID_SEEDS=10000 LOFARGRID_PROCESSES=2 LOFARGRID_FORECASTS=40 LOFARGRID_KILLS=50 && \
+	$(python) -m pytest -s tests/rehearsals tests/production/test_crash.py
+
 bench: setup ## speed against plain scripts; fails if a ratio misses its target
-	@for one in demo runner; do $(python) benchmarks/$$one.py; done
+	@for one in demo runner rehearsal tracker; do $(python) benchmarks/$$one.py; done
 
 lint: .venv/dev ## style, types and the direction of imports
 	@.venv/bin/ruff check .

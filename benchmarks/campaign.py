@@ -65,7 +65,7 @@ def recipes(count: int, listed: bool) -> Iterator[Recipe]:
             )
             for one in range(SUBBANDS)
         )  # fmt: skip
-        yield replace(_model(), production=name(number), subbands=subbands, output=f"file:///data/{name(number)}")
+        yield replace(_model(), production=name(number), subbands=subbands, output=f"file:///nowhere/{name(number)}")
 
 
 def age(tracker: Tracker, productions: int) -> None:

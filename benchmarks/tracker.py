@@ -27,8 +27,6 @@ from lofargrid.cli.app import run
 from lofargrid.productions import enter
 from lofargrid.tracker import open_tracker
 
-SMALL = 20
-"""Productions of the small tracker: 10,000 jobs."""
 CHANGES = 100
 TABLES = {
     "productions": "id = ?",
@@ -60,15 +58,16 @@ class Line:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--beside", type=int, default=10_000, help="jobs of the small tracker")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    large = max(options.jobs // SUBBANDS, SMALL)
+    large, small = (max(round(jobs / SUBBANDS), 2) for jobs in (options.jobs, options.beside))
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         print(f"{'':<38} {'ours':>18} {'other':>18} {'ratio':>7} {'target':>7}")
         lines = []
-        for line in measure(folder, large, options.rounds):
+        for line in measure(folder, large, small, options.rounds):
             print(line, flush=True)
             lines.append(line)
     print(f"{time.perf_counter() - began:.0f} s in all; `ours` is the large tracker where `other` is the small one")
@@ -76,14 +75,14 @@ def main() -> int:
     return verdict(worst.ratio, worst.target)
 
 
-def measure(folder: Path, large: int, rounds: int) -> Iterator[Line]:
-    """All lines of the table, for so many productions."""
+def measure(folder: Path, large: int, small: int, rounds: int) -> Iterator[Line]:
+    """All lines of the table, for trackers of so many productions."""
     yield from plan(folder / "listed", max(large // 5, 1), listed=True)
     yield from plan(folder / "large", large, listed=False)
-    enter_all(folder / "small", SMALL)
+    enter_all(folder / "small", small)
     paths = folder / "large" / "tracker.db", folder / "small" / "tracker.db"
-    yield from tick(paths, (large, SMALL), rounds)
-    yield from command(paths, (large, SMALL), rounds)
+    yield from tick(paths, (large, small), rounds)
+    yield from command(paths, (large, small), rounds)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield Line("memory of all this", f"{peak_mb:.0f} MB", "500 MB", peak_mb / 500, 1.0)
 
@@ -120,7 +119,7 @@ def plain_copy(folder: Path) -> sqlite3.Connection:
     path = folder / "plain.db"
     open_tracker(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
-    for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -64000"):
         connection.execute(f"PRAGMA {setting}")
     return connection
 

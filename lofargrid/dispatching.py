@@ -33,6 +33,7 @@ _LINGER_S = 60.0
 _PATIENCE_S = 3600.0
 _LATE, _LATE_S = 1.1, 60.0
 _MOST_STUCK = 200
+_MOST_REMEMBERED = 10_000
 """How many kinds of jobs a tick asks in vain whether free slots are of use to them."""
 
 
@@ -88,6 +89,7 @@ class Dispatch:
         self._slots = sum(site.slots for site in sites.values())
         self._job_s: dict[tuple[int, str], float] = {}
         self._stuck: set[Key] = set()
+        self._demands: dict[int, tuple[str, Demand]] = {}
         self._lessons: dict[tuple[str, str], Mapping[str, float]] = {}
 
     # Start
@@ -238,7 +240,7 @@ class Dispatch:
         # Merges of a kind have their inputs at different sites, besides the one that holds most of them.
         for first in self._tracker.ready_of(kind, count if merges else 1):
             line = Line(kind.count - len(placed), 1 if merges else count, at_home)
-            demand = demand_by(self._tracker, recipe, first, self._sites)
+            demand = self._demand(recipe, first)
             ranking = self._policy.rank(demand, standings, recipe.allowed(self._sites), first.shunned)
             if ranking.nowhere and not at_home:
                 nowhere.setdefault(ranking.nowhere, []).append(first.name)
@@ -247,6 +249,15 @@ class Dispatch:
             jobs = [first] if merges else self._tracker.ready_of(kind, sum(spread.sent.values()))
             placed += self._intend(jobs, spread, demand, ranking)
         return standings, placed
+
+    def _demand(self, recipe: Recipe, job: Job) -> Demand:
+        """What a ready job asks for; it stays so while the job waits for its place."""
+        known = self._demands.get(job.id)
+        if known is None or known[0] != job.updated:
+            if len(self._demands) > _MOST_REMEMBERED:
+                self._demands.clear()
+            known = self._demands[job.id] = job.updated, demand_by(self._tracker, recipe, job, self._sites)
+        return known[1]
 
     def _intend(
         self, jobs: Iterable[Job], spread: Spread, demand: Demand, ranking: Ranking

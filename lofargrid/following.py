@@ -67,7 +67,7 @@ class Following:
                 if not self._quarantine.heard(observation):
                     self._observe(observation)
         if self._cancel:
-            self._backend.cancel(self._cancel)
+            self._backend.cancel(list(dict.fromkeys(self._cancel)))
             self._cancel = []
         if self._revived:  # groups may be made once more because of it
             self.cancel_unwanted()

@@ -1,6 +1,6 @@
 """Enter productions, renew them, and hand them to the operator's verbs."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -13,7 +13,7 @@ from lofargrid.model import Job, PlannedJob, Subband
 from lofargrid.names import job_name
 from lofargrid.recipes import Listing, Recipe
 from lofargrid.replanning import CurrentJob, replan
-from lofargrid.splitting import Beam, Splitting, beams, places
+from lofargrid.splitting import Beam, Splitting, beams
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import Expansion, ProductionRecord
@@ -144,9 +144,9 @@ def plan(
     steps = recipe.split_steps()
     splitting = Splitting(steps, recipe.subbands)
     groups: dict[tuple[str, Beam], list[PlannedJob]] = {}
-    for beam, members in splitting.beams.items():
+    for beam in splitting.beams:
         names = [one.name for one in steps if one.grouped and one.over == beam[0] and (one.name, beam) not in undecided]
-        placed = places(members, known.get(beam[0], {})) if names else {}
+        placed = splitting.places(beam, known.get(beam[0], {})) if names else {}
         groups |= {(name, beam): splitting.groups(name, beam, placed, finer) for name in names}
     jobs = [_with_groups(job, groups) if job.expansion else job for job in splitting.jobs()]
     jobs += [job for made in groups.values() for job in made]
@@ -225,13 +225,16 @@ def _undecided(
 ) -> list[Expansion]:
     """The grouped steps that must wait: a subband that no group holds may still tell its frequency."""
     found = []
-    listed = beams(recipe.subbands)
-    for name, step in recipe.steps.items():
-        if not step.grouped:
-            continue
+    # Only of listed subbands anything is known: where it is known of as many as there are, it is known of all.
+    listed = Counter(one.role for one in recipe.subbands)
+    unsure = {
+        name: step for name, step in recipe.steps.items() if step.grouped and len(known[step.over]) < listed[step.over]
+    }
+    by_beam = beams(recipe.subbands) if unsure else {}
+    for name, step in unsure.items():
         held = tracker.members(production_id, name)
         makers = [one for one, maker in recipe.steps.items() if maker.split == "subband" and maker.over == step.over]
-        for beam, members in listed.items():
+        for beam, members in by_beam.items():
             if beam[0] == step.over:
                 keys = (one.key for one in members if one.reason is None)
                 silent = (key for key in keys if key not in known[step.over] and key not in held)

@@ -96,7 +96,8 @@ class Recipe:
         """Equal for two recipes that make the same."""
         # A list of inputs is long, and the same line by line.
         lines = sorted(
-            f"{one.role}\t{one.key}\t{one.url}\t{one.size_bytes}\t{one.adler32}\t{one.frequency_hz}"
+            f"{one.role}\t{one.observation}\t{one.sap}\t{one.number}"
+            f"\t{one.url}\t{one.size_bytes}\t{one.adler32}\t{one.frequency_hz}"
             for one in self.subbands
         )
         return digest(self.choices, "\n".join(lines))

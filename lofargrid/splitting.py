@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -125,6 +125,21 @@ class Splitting:
             else:
                 for member in members:
                     yield self._job(one, beam, member.key, [member])
+
+    def places(self, beam: Beam, known: Mapping[str, AbsoluteSubband]) -> dict[str, AbsoluteSubband]:
+        """The place in the spectrum of each subband of a SAP by key, also of some whose data never came.
+
+        A subband without data is placed where all others of its SAP agree on one distance between subband number
+        and place; else it stays out of every group, and products name it as lacking.
+        """
+        numbers = {member.key: member.subband.number for member in self._members[beam]}
+        placed = _of_one_clock({key: known[key] for key in numbers if key in known})
+        distances = {(one.clock_mhz, one.number - numbers[key]) for key, one in placed.items()}
+        if len(distances) == 1 and 1 < len(placed) < len(numbers):
+            clock, distance = distances.pop()
+            for key, number in numbers.items():
+                placed.setdefault(key, AbsoluteSubband(clock, number + distance))
+        return placed
 
     def groups(
         self,
@@ -261,24 +276,14 @@ def _slots(group: Sequence[_Placed]) -> tuple[Slot, ...]:
     """One slot an absolute subband from the first to the last that the list has."""
     keys = {place: member.key for _, place, _, member in group}
     clock = group[0][0]
-    every = (AbsoluteSubband(clock, number) for number in range(min(keys), max(keys) + 1))
-    return tuple(Slot(one.abn, one.frequency_hz, keys.get(one.number, "")) for one in every)
+    return tuple(Slot(*_slot(clock, number), keys.get(number, "")) for number in range(min(keys), max(keys) + 1))
 
 
-def places(subbands: Sequence[Subband], known: Mapping[str, AbsoluteSubband]) -> dict[str, AbsoluteSubband]:
-    """The place in the spectrum of each subband of a SAP, also of some whose data never came.
-
-    A subband without data is placed where all others of its SAP agree on one distance between subband number
-    and place; else it stays out of every group, and products name it as lacking.
-    """
-    numbers = {subband.key: subband.number for subband in subbands}
-    placed = _of_one_clock({key: known[key] for key in numbers if key in known})
-    distances = {(one.clock_mhz, one.number - numbers[key]) for key, one in placed.items()}
-    if len(distances) == 1 and 1 < len(placed) < len(numbers):
-        clock, distance = distances.pop()
-        for key, number in numbers.items():
-            placed.setdefault(key, AbsoluteSubband(clock, number + distance))
-    return placed
+@lru_cache(maxsize=10_000)
+def _slot(clock_mhz: int, number: int) -> tuple[int, float]:
+    """Absolute subband number and centre in Hz; all observations of a campaign have the same few."""
+    absolute = AbsoluteSubband(clock_mhz, number)
+    return absolute.abn, absolute.frequency_hz
 
 
 def _of_one_clock(placed: dict[str, AbsoluteSubband]) -> dict[str, AbsoluteSubband]:

@@ -75,7 +75,7 @@ def _reason(text: str) -> Reason | None:
 
 
 def pause(context: typer.Context, what: Whole) -> None:
-    """Start no more jobs of a production, or of a campaign's productions. Those that run go on."""
+    """Start no more jobs of a production or a campaign. Those that run go on."""
     _pause(context.obj, what, True)
 
 
@@ -122,7 +122,7 @@ def priority(
         int, typer.Argument(metavar="NUMBER", min=PRIORITIES[0], max=PRIORITIES[-1], help="0 if nothing was said.")
     ],
 ) -> None:
-    """Let jobs start before those of productions with a lower number. Among equals slots are shared."""
+    """Say whose jobs start first. Those of a higher number go first; among equals slots are shared."""
     choice = _each(context.obj, what, "priority", lambda tracker, one: tracker.set_priority(one.id, number, stamp()))
     note(f"{choice.word} has priority {number}{_how_many(choice)}")
 
@@ -132,7 +132,7 @@ def max_running(
     what: Whole,
     number: Annotated[str, typer.Argument(metavar="NUMBER|none", help="At most so many of its jobs at once.")],
 ) -> None:
-    """Bound how many jobs of a production, or of each production of a campaign, are on their way at once."""
+    """Bound how many jobs are on their way at once. Of a production, or of each production of a campaign."""
     bound = _bound(number)
     choice = _each(
         context.obj, what, "max-running", lambda tracker, one: tracker.set_max_running(one.id, bound, stamp())

@@ -31,11 +31,6 @@ class Choice:
     step: str = ""
     jobs: tuple[Job, ...] = ()
 
-    @property
-    def whole(self) -> bool:
-        """Whether it is whole productions, not a part of them."""
-        return not self.step and not self.jobs
-
     def holds(self, job: Job) -> bool:
         """Whether a job of one of its productions is chosen."""
         return job.id in {one.id for one in self.jobs} if self.jobs else self.step in ("", job.step)

@@ -16,6 +16,7 @@ from lofargrid.splitting import Beam, beams
 
 NEW = "new"
 UNCHANGED = "entered already, unchanged"
+CHANGED = "entered already, changed"
 
 
 def standing(session: Session, recipe: Recipe) -> str:
@@ -94,7 +95,10 @@ def plan_campaign(session: Session, reading: Reading, as_json: bool) -> None:
         each = [asdict(summary) | {"standing": stands} for summary, stands in found]
         print(json.dumps({"campaign": name, "productions": each, "totals": totals}, indent=1))
         return
-    rows = [[summary.production, *_figures(summary), stands.partition(";")[0]] for summary, stands in found]
+    rows = [
+        [summary.production, *_figures(summary), stands if stands in (NEW, UNCHANGED) else CHANGED]
+        for summary, stands in found
+    ]
     about = "about " if any(one.about for summary in summaries for one in summary.steps) else ""
     last = ["together", str(totals["subbands"]), bytes_text(totals["input_bytes"]), f"{about}{totals['jobs']}",
             f"{totals['core_hours_at_most']:g}", bytes_text(totals["scratch_bytes_at_most"]), ""]  # fmt: skip

@@ -35,7 +35,7 @@ def sites(
     name: Annotated[str, typer.Argument(metavar="SITE", help="A site; without it all are listed.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Tell which sites there are and how they did in the last 7 days, or all about one."""
+    """Tell which sites there are and how they do. Figures are of the last 7 days; or all about one."""
     session: Session = context.obj
     known = session.sites()
     if name and name not in known:

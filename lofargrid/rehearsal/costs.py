@@ -59,7 +59,7 @@ def costs(recipe: Recipe, seen: Iterable[Measured]) -> dict[str, StepCost]:
     for one in seen:
         by_step.setdefault(one.step, []).append(one)
     return {
-        name: fit(by_step[name], step.resources.walltime_min * 60) if name in by_step else declared(step)
+        name: fit(by_step[name], step) if name in by_step else declared(step)
         for name, step in recipe.steps.items()
     }
 
@@ -72,12 +72,16 @@ def declared(step: Step) -> StepCost:
     return StepCost(seconds, 0.0, resources.memory_mb / 2, 0.0, ratio, _DECLARED_SPREAD)
 
 
-def fit(seen: Sequence[Measured], most_s: float) -> StepCost:
+def fit(seen: Sequence[Measured], step: Step) -> StepCost:
     """Fit a fixed part and one that grows with the bytes read.
 
-    From jobs of different sizes both are told; from jobs of one size half is taken to be fixed, and no job is
-    thought to need more than the pipeline grants.
+    From jobs of different sizes both are told, from jobs of one size half is taken to be fixed. A merge of all reads
+    far more than that of a few: it is not thought to take longer than half of what its pipeline grants, as without
+    any measurement, nor any job to need more memory than that.
     """
+    granted_s = step.resources.walltime_min * 60
+    longest_s = max(one.seconds for one in seen)
+    most_s = max(granted_s / 2, 1.2 * longest_s) if step.merges else granted_s
     sizes = [one.read_gb for one in seen]
     seconds, per_gb = _line(sizes, [one.seconds for one in seen])
     memory, memory_per_gb = _line(sizes, [one.memory_mb for one in seen])
@@ -91,6 +95,7 @@ def fit(seen: Sequence[Measured], most_s: float) -> StepCost:
         output_ratio=sum(one.written_gb for one in seen) / read if read else 0.5,
         spread=_spread([one.seconds / wanted for one, wanted in zip(seen, expected, strict=True)]),
         most_seconds=most_s,
+        most_memory_mb=step.resources.memory_mb,
     )
 
 

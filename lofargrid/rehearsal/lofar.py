@@ -23,7 +23,7 @@ def _granted(step: str, memory_mb: int, walltime_min: int) -> dict[str, Any]:
 STEPS: Mapping[str, Any] = {
     "average": _granted("average", 3000, 60),
     "band": _granted("band", 3500, 90),
-    "image": _granted("image", 8000, 480),
+    "image": _granted("image", 8000, 120),
 }
 WORK = Work(
     {

@@ -16,11 +16,12 @@ from lofargrid.rehearsal.crash import Crash, Executioner, MortalConnection, Mort
 from lofargrid.retry import Rule
 from lofargrid.simulation.grid import Grid
 from lofargrid.software import Software, Values
-from lofargrid.states import Reason
+from lofargrid.states import JobState, Reason
 from lofargrid.tracker import Tracker, open_tracker
 
 SOFTWARE = Software("rehearsal", (), {}, {}, Values(), {}, {})
 PERIOD_S = 60.0
+_STUCK_S = 2 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,29 @@ class Rehearsal:
         for recipe in recipes:
             productions.enter(self.tracker, recipe, self.now)
 
+    def retry_failed(self) -> None:
+        """What the operator's `retry` does to everything that failed."""
+        with self.tracker.transaction():
+            for one in self.tracker.productions():
+                failed = self.tracker.jobs(one.id, [JobState.FAILED])
+                productions.retry_failed(self.tracker, failed, self.now)
+
     def run(self, most: timedelta, period_s: float = PERIOD_S) -> Outcome:
-        """Tick until everything has ended, or the time is over. What happens within half a period is told together."""
+        """Tick until everything has ended, the time is over, or nothing can move for two days.
+
+        What happens within half a period is told together.
+        """
         self.grid.backend.settle_s = period_s / 2
-        until_s = self.grid.clock.elapsed_s + most.total_seconds()
+        moved_s = self.grid.clock.elapsed_s
+        until_s = moved_s + most.total_seconds()
         while not self._over() and self.grid.clock.elapsed_s < until_s:
             tick = self.tick()
             if tick and tick.troubles:
                 self._troubles = tick.troubles
+            if tick is None or tick.moves or tick.in_flight:
+                moved_s = self.grid.clock.elapsed_s
+            elif self.grid.clock.elapsed_s - moved_s > _STUCK_S:
+                break
             self.grid.backend.wait(period_s)
         crashes = self._executioner.crashes if self._executioner else 0
         return Outcome(self._over(), self.grid.clock.elapsed_s, self._ticks, crashes, self._troubles)

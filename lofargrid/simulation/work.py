@@ -15,7 +15,8 @@ class StepCost:
 
     ``seconds`` and ``memory_mb`` are for any job, those ``_per_gb`` for each 10^9 bytes it reads. What it writes is
     ``output_ratio`` of what it reads, over all its outputs. ``spread`` is the standard deviation of the natural
-    logarithm of both time and memory between jobs. No job takes more than ``most_seconds``.
+    logarithm of both time and memory between jobs. No job takes more than
+    ``most_seconds`` and ``most_memory_mb``.
     """
 
     seconds: float = 600.0
@@ -25,6 +26,7 @@ class StepCost:
     output_ratio: float = 0.5
     spread: float = 0.1
     most_seconds: float = math.inf
+    most_memory_mb: float = math.inf
 
 
 class Toll(NamedTuple):
@@ -49,7 +51,7 @@ class Work:
         slower, larger = (math.exp(stream.gauss(0.0, cost.spread)) for _ in range(2))
         return Toll(
             min((cost.seconds + cost.seconds_per_gb * read_gb) * slower, cost.most_seconds),
-            (cost.memory_mb + cost.memory_mb_per_gb * read_gb) * larger,
+            min((cost.memory_mb + cost.memory_mb_per_gb * read_gb) * larger, cost.most_memory_mb),
             max(round(read_bytes * cost.output_ratio), 1),
         )
 

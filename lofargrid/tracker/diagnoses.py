@@ -13,7 +13,7 @@ from lofargrid.tracker.store import Store, marks
 
 _FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
 _MOST_BELOW = 20_000
-_SAMPLE = 500
+_SAMPLE = 200
 _MOST_COUNTED = 1000
 
 # What keeps others waiting, the most telling first.
@@ -105,6 +105,8 @@ class Diagnoses(Store):
 
     def subbands_of(self, production_id: int, role: str, keys: Sequence[str]) -> list[Subband]:
         """Some listed subbands."""
+        if not keys:
+            return []
         sql = f"SELECT * FROM subbands WHERE production_id = ? AND role = ? AND key IN ({marks(keys)}) ORDER BY key"
         return [records.subband(row) for row in self.rows(sql, production_id, role, *keys)]
 
@@ -129,8 +131,10 @@ class Diagnoses(Store):
     def blocker(self, job_id: int) -> int | None:
         """The job, below all the needs of needs, that most keeps a job waiting; None if none does."""
         sql = (
-            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION SELECT n.need_id FROM below b JOIN jobs w ON w.id = b.id"
-            f" AND w.state = 'waiting' AND w.unmet > 0 JOIN needs n ON n.job_id = b.id LIMIT {_MOST_BELOW})"
+            # A subquery, for a join would make sqlite read all jobs once to know which of them to look for.
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION SELECT n.need_id FROM below b CROSS JOIN needs n"
+            " ON n.job_id = b.id WHERE (SELECT w.state = 'waiting' AND w.unmet > 0 FROM jobs w WHERE w.id = b.id)"
+            f" LIMIT {_MOST_BELOW})"
             f" SELECT j.id FROM below b CROSS JOIN jobs j ON j.id = b.id WHERE j.id <> ?1 AND j.state NOT IN ({_FINAL})"
             " AND NOT (j.state = 'waiting' AND j.unmet > 0 AND NOT EXISTS"
             f" (SELECT 1 FROM awaited a WHERE a.job_id = j.id)) ORDER BY {_RANK} LIMIT 1"
@@ -180,6 +184,8 @@ class Diagnoses(Store):
 
     def without_place(self, production_id: int, role: str, keys: Sequence[str]) -> list[str]:
         """Those of some subbands whose frequency neither a list nor a job has told."""
+        if not keys:
+            return []
         sql = (
             f"SELECT key FROM subbands WHERE production_id = ? AND role = ? AND key IN ({marks(keys)})"
             " AND place IS NULL AND listed_frequency_hz IS NULL AND reason IS NULL ORDER BY key"

@@ -70,10 +70,6 @@ class Jobs(Store):
         )
         return [records.job(row) for row in self.rows(sql, production_id, limit)]
 
-    def ready_count(self) -> int:
-        """How many jobs can be handed over."""
-        return int(self.value("SELECT count(*) FROM jobs WHERE state = 'ready'"))
-
     def ready_kinds(self) -> list[records.Kind]:
         """The jobs that can be handed over, those that are alike together."""
         sql = (

@@ -58,6 +58,7 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> Tracker:
     connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the tick
     connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a crash of the machine loses no consistency
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA cache_size = -64000")  # KiB: a tick touches many productions, each in pages of its own
     _migrate(connection, path)
     for file in (path.with_name(path.name + end) for end in ("", "-wal", "-shm")):
         with suppress(FileNotFoundError):

@@ -44,11 +44,24 @@ _WORK = "probe setup payload checks"
 _HTTP = r"(?:returned error: |HTTP(?:/[\d.]+|[ _]Error| status| code|:)*[ :=]+|status(?: code)?[ :=]+|error code:? )"
 
 WHOLE: tuple[Rule, ...] = (
-    Rule(R.OUT_OF_MEMORY, r"out of memory: kill|oom-kill|killed by the cgroup out-of-memory|oom_reaper"),
+    Rule(
+        R.OUT_OF_MEMORY,
+        r"out of memory: kill|oom[-_ ]?kill|killed by the cgroup out-of-memory|oom_reaper|killed as a result of limit"
+        r"|exceeded (?:job )?memory limit|PBS: job killed: p?v?mem",
+    ),
+    Rule(R.OUT_OF_TIME, r"due to time limit|PBS: job killed: (?:walltime|cput)"),
     Rule(R.SCRATCH_FULL, r"[ \t]100%[ \t]+/(?:scratch|tmp|var|work|data|local|pool|home)\b"),  # `df` in the log
     # The storage's answer to an empty hand says nothing of the hand.
     Rule(R.NODE_UNFIT, r"CA directory non existing|CRL[^\n]*(?:has )?expired|(?:expired|outdated) CRL", _MOVE),
-    Rule(R.NODE_UNFIT, r"(?:no|valid|trusted) CA certificates? dir|unknown CA\b|issuer certificate", _MOVE),
+    Rule(R.NODE_UNFIT, r"(?:no|valid|trusted) CA certificates? dir|(?<!alert )unknown CA\b|issuer certificate", _MOVE),
+    # curl gives 23 for every reason why it could not write.
+    Rule(R.NODE_UNFIT, r"failed to open the file [^\n]*(?:read-only|permission)", _MOVE),
+    Rule(R.RUNNER_ERROR, r"failed to open the file [^\n]*no such file", _MOVE),
+    # A clean-up that finds nothing hides the refusal before it.
+    Rule(R.CREDENTIAL_REFUSED, rf"{_HTTP}403\b|permission refused|\[3010\]", _OUT),
+    Rule(R.CREDENTIAL_REFUSED, r"gfal-copy error: 2 [^\n]*(?:404|unlink|delet|remov)", _OUT),
+    Rule(R.INPUT_TRUNCATED, r"ReadError\('empty (?:header|file)'\)"),
+    Rule(R.INPUT_WRONG_KIND, r"ReadError: file could not be opened successfully"),
     Rule(R.CREDENTIAL_EXPIRED, r"(?:impossible|unable|could not|cannot|failed) to (?:open|load|read)[^\n]*x509", _MOVE),
     Rule(R.CREDENTIAL_EXPIRED, r"x509up\S*[^\n]*(?:no such file|not found|does not exist)", _MOVE),
     Rule(R.NODE_UNFIT, r"not enough space to load", _READY),
@@ -63,14 +76,13 @@ WHOLE: tuple[Rule, ...] = (
     Rule(R.INPUT_WRONG_KIND, r"does not look like a tar archive\s+\S*tar: Skipping to next header"),
     Rule(R.INPUT_CORRUPT, r"tar: Skipping to next header|tar: .*(?:checksum|malformed|out of range)"),
     # Python's own words for a program that is not there are those for a file that is not there.
-    Rule(R.NODE_UNFIT, r"raise child_exception_type[^\n]*\s+OSError: \[Errno 8\]"),
     Rule(R.OUT_OF_MEMORY, r"raise child_exception_type[^\n]*\s+\w*Error: \[Errno (?:11|12)\]"),
-    Rule(R.SOFTWARE_MISSING, r"raise child_exception_type[^\n]*\s+(?:FileNotFound|Permission)Error"),
+    Rule(R.SOFTWARE_MISSING, r"raise child_exception_type[^\n]*\s+(?:(?:FileNotFound|Permission)Error|OSError: \[Errno 8\])"),
 )
 
 _MEMORY = (
     r"bad_alloc|bad_array_new_length|cannot allocate (?:memory|workspace|[\d.]+ )|MemoryError|memory exhausted"
-    r"|unable to allocate|memory allocation (?:still )?failed|\bout of memory|not enough memory|insufficient memory"
+    r"|unable to allocate|memory allocation (?:still )?failed|\bout of memory|not enough memory(?! available to increase)|insufficient memory"
     r"|failed to allocate (?:memory|\d)|malloc(?:\(\))? fail|failed to map segment|can't start new thread|\bENOMEM\b"
     r"|thread creation failed|pthread_create (?:failed|error)|could not allocate memory|allocation of .* failed"
     r"|(?:what\(\):|system_error|thread).*resource temporarily unavailable|insufficient virtual memory"
@@ -86,13 +98,14 @@ _AWAY = (
     r"|(?:could not|couldn't|cannot|can't|unable to|failure to|failed to|failure in) "
     r"(?:resolve|connect|reach|contact|name res)"
     r"|name or service not known|temporary failure in name|no such host|name resolution|nodename nor servname"
-    r"|invalid address|redirect limit|stream disconnect|hand ?shake failed|end-of-file was reached|broken pipe"
+    r"|invalid address|redirect limit|stream disconnect|hand ?shake failed|end-of-file was reached|broken pipe|network is down"
     r"|empty reply|remote end closed|closed connection|unexpected EOF while reading|unexpectedly closed"
     r"|communication error|remote i/o|service (?:is )?(?:temporarily )?unavailable|server (?:is )?(?:overloaded|busy)"
     r"|service busy|bad gateway|internal (?:server )?(?:error|timeout)|too many (?:requests|connections)|i/o timeout"
     r"|connection limit|IncompleteRead|transfer closed with|no (?:read|write) pools|no more replicas|TLS error"
     r"|threshold exceeded|pool(?: \S+)? (?:is )?(?:unavailable|disabled|offline|down)|PinManager|ETIMEDOUT|ECONN\w+"
-    r"|marker timeout|could not open connection|TimeoutError|received corrupted data"
+    r"|marker timeout|could not open connection|TimeoutError|received corrupted data|could not read (?:status|response|chunk)|deadline exceeded|: EOF$|connection abort|infinite loop|BadStatusLine|HTTP/0\.9"
+    r"|invalid (?:redirect|response|session)|protocol error|resource busy|operation cancel+ed|timer expired|no route"
 )
 _EXPIRED = (
     r"(?:proxy|credential|certificate|token|macaroon|x509)[^:]{0,60}(?:has |have |is |are |was )?expired"
@@ -101,7 +114,7 @@ _EXPIRED = (
     r"|(?:find|load|read|open|locate)\w*(?: a| the| any| valid| user| client)* "
     r"(?:proxy|credential|x509|PEM client|user certificate)|client certificate|proxy (?:file|certificate|not)"
     r"|auth(?:entication)?\.? (?:failed|error|failure)|no protocols left|login failed|invalid exchange"
-    r"|SRM_AUTHENTICATION_FAILURE|not authenticated|bad certificate|unable to authenticate|unauthenticated"
+    r"|SRM_AUTHENTICATION_FAILURE|not authenticated|bad certificate|alert (?:unknown|certificate|access|handshake|bad)|unable to authenticate|unauthenticated"
 )
 _REFUSED = (
     r"permission (?:denied|refused)|operation not permitted|access (?:is )?denied|not authori[sz]ed|forbidden"
@@ -113,22 +126,22 @@ _CUT = (
     r"exceeds nr of buckets|truncat|unexpected end|unexpected EOF|premature(?:ly)? end|end of (?:file|data|archive|stream)"
     r"|incorrect number of bytes|buffer is too small|EOFError|unterminated string|no data left in file|short read"
     r"|(?:read|bytes) past (?:the )?end|beyond (?:the )?end|incomplete (?:file|read|data|or trunc)|ended prematurely"
-    r"|could not read all|missing END card|not enough data|compressed file ended"
+    r"|could not read all|missing END card|empty or corrupt|could only read|empty (?:file|header)|ran out of input|lone zero block|not enough data|compressed file ended"
 )
 _OTHER_KIND = (
     r"file signature not found|not an? (?:\w+ )?HDF5|no SIMPLE card|could not interpret primary array|not in gzip format"
     r"|not (?:an? |the )?(?:valid |proper |true |casa(?:core)? |compressed )*"
     r"(?:table|FITS|tar|zip|gzip\w*|HDF5|measurement ?set|MS|archive|directory|regular file|h5parm|folder|image)\b"
     r"|is a directory|omitting directory|IsADirectory|NotADirectory|\(char 0\)|invalid load key|could not be opened successfully"
-    r"|file format not recogni|unknown file (?:type|format)|unrecogni[sz]ed (?:file|archive) format|not a true table"
+    r"|file format not recogni|not in MSv2|not a bzip2|table file \S+/table\.dat does not|pickled \(object\) data|unknown file (?:type|format)|unrecogni[sz]ed (?:file|archive) format|not a true table"
     r"|as a pickle|is the wrong type|wrong table type|image format not recogni"
 )
 _BROKEN = (
-    r"no magic value|bad magic|checksum (?:error|mismatch|differ|fail)|check ?sum|crc[- ]?(?:32|error|check)?\b.*"
+    r"no magic value|bad magic|checksum (?:error|mismatch|differ|fail)|crc[- ]?(?:32|error|check)?\b.*"
     r"(?:fail|error|bad|mismatch)|bad crc|corrupt|data integrity|invalid compressed data|incorrect (?:header|data) check"
     r"|error -3 while decompress|invalid (?:block type|stored block|distance|code lengths)|codec can't decode"
     r"|UnicodeDecodeError|JSONDecodeError|BadZipFile|BadGzipFile|UnpicklingError|damaged|malformed|bad symbol table"
-    r"|table\.f\d\S*.*(?:could not|cannot|no such|not exist|error)|\.MS/[A-Z_]+\b.*does not exist|AipsIO"
+    r"|table\.f\d\S*.*(?:could not|cannot|no such|not exist|error)|AipsIO"
     r"|wrong (?:version|object) .*(?:AipsIO|table)|do not match|bad object header|wrong B-tree|DataManError|TSMError"
 )
 _NOT_MADE = (
@@ -139,7 +152,7 @@ _NOT_MADE = (
     r"|class \w*Dysco\w*|dyscostman|data manager .*(?:unknown|not registered|not exist)|requires? .*to be installed"
     r"|cannot read (?:table of|IERS|leap)|measures? (?:data|table)\b.*(?:not|miss)|not installed|no version of package"
     r"|protocol (?:\S+ )?(?:is )?not supported|unsupported protocol|protocol .*disabled|can't open perl|no such plugin"
-    r"|unable to load plugin|could not load library|DistributionNotFound|PackageNotFound"
+    r"|unable to load plugin|unable to locate a modulefile|module\(s\) are unknown|could not find conda|could not load library|DistributionNotFound|PackageNotFound"
 )
 _OWN_FILES = (
     r"(?:/usr/(?:local/)?(?:share|lib)|/opt|/cvmfs|site-packages|everybeam|casacore/data|/data/geodetic|/data/ephem)\S*"
@@ -148,13 +161,14 @@ _UNFIT = (
     r"illegal instruction|invalid opcode|\bSIGILL\b|kernel too old|(?:CPU|machine|processor) (?:does not|doesn't) support"
     r"|baseline optimi|(?:unsupported|requires?)\b.{0,30}\b(?:AVX|SSE|instruction)|GLIBC\w*_[\d.]+'? not found|exec format error|cannot execute binary"
     r"|read-only file ?system|no usable temporary|structure needs cleaning|no locks available|not yet valid"
-    r"|too many open files in system|stale (?:NFS )?file handle|wrong architecture|no such device|hardware error"
+    r"|too many open files in system|stale (?:NFS )?file handle|wrong architecture|hardware error"
     r"|machine check|buffer i/o error|EXT4-fs error|XFS .*(?:corrupt|error)|a lock for an NFS file|bad superblock"
     r"|fork: (?:retry: )?resource temporarily|transport endpoint|input/output error|medium error|text file busy"
+    r"|processor support|executable stack|additional memory protection|I/O error, dev|not responding|blocked for more"
 )
 _NAMESPACE = (
     r"user namespace|capability set|/dev/fuse|fuse: device not|setgroups|newuidmap|uid_map|subuid|loop devices?\b"
-    r"|squashfuse.*not (?:found|permitted)|mount .*(?:operation not permitted|permission denied)|no setuid|set-?uid.*not"
+    r"|architecture.*could not run|parse configuration file|squashfuse.*not (?:found|permitted)|mount .*(?:operation not permitted|permission denied)|no setuid|set-?uid.*not"
     r"|seccomp|fakeroot|operation not permitted|cgroups? .*(?:not|fail)|overlay.*not supported|fusermount"
 )
 # A wrong word in a parset or a command is nobody's fault but the pipeline's.
@@ -165,6 +179,7 @@ _WRONG_WORD = (
     r"|unknown (?:\w+ )?(?:key|step|mode|option|type|argument|parameter|command|operation|variable|station|patch|source)"
     r"|\b(?:dppp|dp3)_\w+|CASACORE_LDPATH|unused parset|cannot import name|unbound variable|syntax error|SyntaxError"
     r"|NoSuchNode|invalid choice|unrecogni[sz]ed (?:argument|option|parameter)|required argument|usage:"
+    r"|^(?!.*\bfile\b).*\bnot found in \S|could(?: not|n't) find (?:patch|source|station|antenna)|cannot find sol"
     r"|object '\S+' doesn't exist|object not found|not found in (?:the )?(?:parmdb|h5parm|sol\w*|skymodel|source ?db)"
 )
 
@@ -175,18 +190,19 @@ LINES: tuple[Rule, ...] = (
     Rule(R.OUT_OF_MEMORY, _MEMORY),
     Rule(R.OUT_OF_TIME, r"cpu time limit exceeded|SIGXCPU|subprocess\.TimeoutExpired"),
     Rule(R.SCRATCH_FULL, r"tar: .*(?:no space left|disk quota)|/(?:scratch|tmp)/\S*.*(?:no space left|disk quota)", _OUT),
-    Rule(R.STORAGE_FULL, rf"{_FULL}|\[(?:3009|3021)\]|SRM_(?:NO_FREE|NO_USER)_SPACE|SRM_EXCEED|quota", _OUT),
+    Rule(R.STORAGE_FULL, rf"{_FULL}|\[(?:3009|3021)\]|SRM_(?:NO_FREE|NO_USER)_SPACE|SRM_EXCEED|SRM_SPACE_LIFETIME|quota", _OUT),
     Rule(R.STORAGE_FULL, rf"no space available|pools? (?:are |is )?full|{_HTTP}(?:507|413)\b|insufficient storage", _MOVE),
     Rule(R.SCRATCH_FULL, rf"{_FULL}|curl: \((?:23|70)\)"),
     # wsclean and cfitsio forget the errno; only what was open before can be full.
-    Rule(R.PAYLOAD_FAILED, r"error (?:writing to temporary file|opening temporary)", _RUN),
-    Rule(R.SCRATCH_FULL, r"error writing (?:to (?:temporary|FITS file)|data buffer|elements)|cannot write:", _RUN),
+    Rule(R.PAYLOAD_FAILED, r"error (?:writing to temporary file|opening temporary)|too many open files|broken pipe", _RUN),
+    Rule(R.PAYLOAD_FAILED, r"\bdisplay\b|argument list too long|unable to lock file|in use (?:in|by) another|cannot be created", _RUN),
+    Rule(R.SCRATCH_FULL, r"error writing (?:to (?:temporary|FITS file)|data buffer|elements)|cannot write:|write error in", _RUN),
     # The software's file system before all other files.
     Rule(
         R.SOFTWARE_UNREACHABLE,
         r"/cvmfs\S*.*(?:transport endpoint|input/output|stale|no such device|timed out|host is down|too many levels"
         r"|connection|not mounted|failed!|mount source|remote i/o|resource temporarily|failed to mount)"
-        r"|(?:transport endpoint|input/output|stale).*/cvmfs|prob\w+ /cvmfs\S* *(?:fail|not ok)",
+        r"|/cvmfs\S*: (?:file too short|invalid ELF|cannot read file data)|(?:transport endpoint|input/output|stale).*/cvmfs|prob\w+ /cvmfs\S* *(?:fail|not ok)",
     ),
     Rule(R.SOFTWARE_UNREACHABLE, r"/cvmfs(?:/[\w.-]+\.[a-z]+)?/?['’\"`]?:? .*(?:no such file|not found|not exist)"),
     Rule(R.SOFTWARE_UNREACHABLE, r"mount source \S*/cvmfs"),
@@ -214,39 +230,51 @@ LINES: tuple[Rule, ...] = (
     Rule(R.SOFTWARE_MISSING, r"(?:image|container).*(?:not recogni|truncated|corrupt|invalid|no such file)", "setup"),
     # Storage: what its doors say, then what the tools make of it.
     Rule(R.INPUT_MISSING, r"SRM_INVALID_PATH|SRM_FILE_LOST|locality reported as (?:LOST|NONE)|\[3011\]", _IN),
+    Rule(R.INPUT_WRONG_KIND, rf"{_OTHER_KIND}|\[301[56]\]", _IN),
     Rule(R.NODE_UNFIT, r"not yet valid|local issuer|self[- ]signed|curl: \((?:60|77|82|83)\) (?!.*has expired)", _MOVE),
     Rule(R.NODE_UNFIT, r"unable to get (?:local )?issuer|certificate verify failed: (?!.*has expired)|CA (?:path|cert)", _MOVE),
     Rule(R.STORAGE_UNAVAILABLE, r"(?:verify failed|certificate problem).*(?:expired|match)|subject name matches", _MOVE),
     Rule(R.STORAGE_UNAVAILABLE, r"\[(?:3003|3005|3007|3008|3012|3014|3017|3020|3024|3025|3029|303[345])\]", _MOVE),
+    # What was asked for is wrong, not the one who was asked.
+    Rule(R.INPUT_UNREADABLE, rf"{_HTTP}(?:40[0567]|41[14567]|501|505)\b", _IN),
+    Rule(R.STAGE_OUT_FAILED, rf"{_HTTP}(?:40[0567]|41[14567]|501|505)\b", _OUT),
     Rule(R.CREDENTIAL_EXPIRED, rf"{_HTTP}401\b|curl: \((?:58|67|94)\)|\[3030\]", _MOVE),
     Rule(R.CREDENTIAL_EXPIRED, _EXPIRED, _MOVE),
     Rule(R.STORAGE_UNAVAILABLE, rf"{_HTTP}(?:408|423|425|429|5\d\d)\b|\b5\d\d Server Error", _MOVE),
     Rule(R.CREDENTIAL_REFUSED, rf"{_HTTP}403\b|\b403 Client Error|\[3010\]|curl: \(9\)", _MOVE),
     Rule(R.INPUT_MISSING, rf"{_HTTP}(?:404|410)\b|\b4(?:04|10) Client Error|curl: \((?:37|78)\)", _IN),
     Rule(R.STAGE_OUT_FAILED, rf"{_HTTP}4(?:04|05|09|12)\b|SRM_DUPLICATION|\[3018\]|curl: \(73\)|file exists|\(50\)", _OUT),
-    Rule(R.OUTPUT_MISSING, r"tar: .*cannot stat|cannot stat|curl: \(26\)|(?:stat|open) (?:the )?source", _OUT),
+    Rule(R.OUTPUT_MISSING, r"cannot stat|empty archive|no such file or directory processing|link_stat|curl: \(26\)|(?:stat|open) (?:the )?source", _OUT),
     Rule(R.OUTPUT_MISSING, r"no such file.*\(source\)|FileNotFound", _OUT),
     Rule(R.STAGE_OUT_FAILED, r"check ?sum|do not match|sizes? differ|cannot create(?!.*permission)|file exists|SRM_INVALID_PATH", _OUT),
     Rule(R.STORAGE_UNAVAILABLE, r"SRM_(?:INTERNAL|FILE_BUSY|REQUEST|ABORTED|FATAL)\w*|locality reported as UNAVAIL", _MOVE),
+    Rule(
+        R.STORAGE_UNAVAILABLE,
+        r"^(?=.*(?:gfal|GError|Run: |curl: |globus|urllib|requests|http))"
+        r".*(?:connection truncated|EOF|end[- ]of[- ]file|incomplete (?:read|data|body)|premature|closed)",
+        _MOVE,
+    ),
     Rule(R.INPUT_CORRUPT, r"check ?sum\w*\b.*(?:mismatch|error|differ|not match)|do not match", _IN),
     Rule(R.STORAGE_UNAVAILABLE, r"curl: \((?:5|6|7|16|18|28|35|47|52|55|56|9[025])\)", _MOVE),
-    Rule(R.SOFTWARE_MISSING, rf"{_NOT_MADE}|curl: \([14]\)|: not found$", _MOVE),
-    Rule(R.RUNNER_ERROR, r"file exists|overwrite is not|local error: no such file.*\(destination\)", _IN),
+    Rule(R.SOFTWARE_MISSING, rf"{_NOT_MADE}|curl: \((?:1\) Protocol|4\))|: not found$", _MOVE),
+    Rule(R.RUNNER_ERROR, r"^usage:|error: (?:the following|unrecognized|argument)|could not open destination", _IN),
+    Rule(R.RUNNER_ERROR, r"file exists|overwrite is not|(?:unrecognized|unknown|invalid) option|option .* is unknown|local error: no such file.*\(destination\)", _IN),
     Rule(R.RUNNER_ERROR, r"^tar: (?!\S*\.(?:tar|tgz|t?[gx]z)\b).*cannot open: no such", _IN),
     Rule(R.INPUT_UNSAFE, r"outside (?:the|its) destination|(?:Absolute|Outside)\w*Error|member name contains '\.\.'"),
     Rule(R.INPUT_UNSAFE, r"SpecialFileError|LinkOutside|absolute path"),
-    Rule(R.INPUT_WRONG_KIND, rf"{_OTHER_KIND}|\[301[56]\]", _IN),
     Rule(R.INPUT_TRUNCATED, rf"{_CUT}|does not look like a tar", _IN),
     Rule(R.NODE_UNFIT, r"read-only|(?:error )?writ\w+ .*input/output|cannot mkdir|local error: permission.*\(destination\)|tar: .*(?:read error|input/output)", _IN),
     Rule(R.NODE_UNFIT, r"tar: .*(?:read-only|input/output)|/(?:scratch|tmp)/.*(?:read-only|input/output)", _OUT),
     Rule(R.STORAGE_UNAVAILABLE, rf"{_AWAY}|input/output error|stale (?:NFS )?file|transport endpoint|resource temp", _MOVE),
     Rule(R.INPUT_CORRUPT, _BROKEN, _IN),
     Rule(R.INPUT_MISSING, rf"{_GONE}|\b550\b(?!.*denied)", _IN),
+    Rule(R.NODE_UNFIT, r"cannot create .*permission denied|mkdir: .*permission denied", _IN),
     Rule(R.INPUT_UNREADABLE, r"^(?:cp|tar|cat|dd|mv|rsync|PermissionError)\b.*permission denied", _IN),
     Rule(R.CREDENTIAL_REFUSED, _REFUSED, _MOVE),
     Rule(R.STORAGE_UNAVAILABLE, r"read-only file ?system|SRM_FAILURE|\b(?:421|425|426|451)\b ", _MOVE),
     # Set-up and probe: the node and its software.
     Rule(R.SOFTWARE_MISSING, _NOT_MADE, _WORK),
+    Rule(R.NODE_UNFIT, rf"^(?:FATAL|ERROR) *: .*(?:{_NAMESPACE})", _RUN),
     Rule(R.NODE_UNFIT, r"mkdir|cannot create (?:dir|temp)|mktemp|chdir|working directory", _READY),
     Rule(R.NODE_UNFIT, _UNFIT, _WORK),
     Rule(R.NODE_UNFIT, r"permission denied", "probe"),
@@ -256,8 +284,9 @@ LINES: tuple[Rule, ...] = (
     Rule(R.SOFTWARE_MISSING, r"^\S*(?:sh|bash|env|time|nice|timeout)\b.*(?:not found|env: .*no such file)", _RUN),
     Rule(R.PAYLOAD_FAILED, r"syntax ?error", _RUN),
     Rule(R.PAYLOAD_FAILED, r"^(?:Key|Index|Name|Attribute|ZeroDivision|Assertion)Error\b", _RUN),
-    Rule(R.INPUT_CORRUPT, r"\.MS/[A-Z_]+ does not exist|table\.f\d", _RUN),
+    Rule(R.INPUT_UNREADABLE, r"permission denied|PermissionError|is not writable", _RUN),
     Rule(R.INPUT_TRUNCATED, _CUT, _RUN),
+    Rule(R.INPUT_CORRUPT, r"\.MS/(?-i:[A-Z_]+)/? does not exist|table\.f\d", _RUN),
     Rule(R.INPUT_WRONG_KIND, _OTHER_KIND, _RUN),
     Rule(R.PAYLOAD_FAILED, _WRONG_WORD, _RUN),
     Rule(R.INPUT_CORRUPT, _BROKEN, _RUN),
@@ -265,11 +294,10 @@ LINES: tuple[Rule, ...] = (
     Rule(R.CREDENTIAL_EXPIRED, rf"HTTP Error 401\b|\b401 Client Error|{_HTTP}401\b", _RUN),
     Rule(R.CREDENTIAL_REFUSED, rf"HTTP Error 403\b|\b403 Client Error|{_HTTP}403\b", _RUN),
     Rule(R.STORAGE_UNAVAILABLE, rf"HTTP Error (?:429|5\d\d)\b|\b5\d\d Server Error|{_AWAY}", _RUN),
-    Rule(R.INPUT_UNREADABLE, r"permission denied|PermissionError", _RUN),
     Rule(
         R.INPUT_MISSING,
         rf"{_GONE}|some are missing|(?:do|does) not exist|no such MS|failed to find or open|unable to open file \S+$"
-        r"|(?:could not|couldn't|cannot|can't) (?:be )?open|missing (?:parset )?file|can't be opened|error opening"
+        r"|(?:could not|couldn't|cannot|can't) (?:be )?open|missing (?:\w+ )?file|error reading \S+$|can't be opened|error opening"
         r"|no (?:input )?(?:measurement ?sets?|files?) (?:found|left)|not found or unreadable",
         _RUN,
     ),
@@ -310,13 +338,15 @@ _INPUT = r"(?:transfer input|failed to (?:receive|send) (?:input )?file\(s\) (?:
 BATCH_LINES: tuple[Rule, ...] = (
     Rule(R.CREDENTIAL_EXPIRED, rf"{_EXPIRED}|corrupted credential|proxy|oauth|credmon"),
     # HTCondor's copies: where they failed tells whose disk it was.
+    Rule(R.SOFTWARE_MISSING, r"plugin .*not found"),
+    Rule(R.CREDENTIAL_EXPIRED, rf"transfer (?:in|out)put.*{_HTTP}401\b"),
     Rule(R.OUTPUT_MISSING, r"transfer output.*failure at execution point.*(?:errno 2\b|no such file)"),
     Rule(R.OUTPUT_MISSING, r"STARTER at \S+ failed to send file.*(?:errno 2\b|no such file)"),
     Rule(R.STORAGE_FULL, r"(?:transfer output.*at access point|SHADOW at \S+ failed to write).*(?:errno (?:28|122)\b|no space|quota)"),
     Rule(R.STORAGE_UNAVAILABLE, rf"transfer output.*(?:{_AWAY}|{_HTTP}5\d\d)"),
     Rule(R.CREDENTIAL_REFUSED, rf"transfer (?:in|out)put.*(?:{_HTTP}403\b|not authori)"),
     Rule(R.SCRATCH_FULL, r"(?:transfer output.*at execution point).*(?:errno (?:28|122)\b|no space|quota)"),
-    Rule(R.STAGE_OUT_FAILED, r"transfer output|SHADOW at \S+ failed to (?:write|receive)|failed sending req|uploading (?:output|job)"),
+    Rule(R.STAGE_OUT_FAILED, r"transfer output|SHADOW at \S+ failed to (?:write|receive)|post job file processing|unable to copy file|failed sending req|uploading (?:output|job)"),
     Rule(R.SCRATCH_FULL, rf"{_INPUT}(?:at execution point).*(?:no space|quota|errno 122)|STARTER at \S+ failed to write.*errno 28"),
     Rule(R.NODE_UNFIT, rf"{_INPUT}(?:at execution point).*(?:read-only|input/output)"),
     Rule(R.STORAGE_UNAVAILABLE, rf"{_INPUT}(?:{_AWAY}|{_HTTP}(?:429|5\d\d)|input/output)|failed downloading inputsandbox"),
@@ -328,22 +358,24 @@ BATCH_LINES: tuple[Rule, ...] = (
     Rule(R.LOST, r"job disconnected|starter (?:died|exited|killed)|node (?:is )?(?:down|dead|not respond)|vanished"),
     Rule(R.EVICTED, r"preempt|PREEMPTED|vacat|requeue(?!d_held)|drain|job rescheduled|going to reschedule|suspended"),
     # Refused before it began.
-    Rule(R.SUBMIT_FAILED, r"reason=(?:partition\w*limit|badconstraints)"),
+    Rule(R.SUBMIT_FAILED, r"reason=(?:partition\w*limit|badconstraints|\w*wall\w*limit)|status=failed.*no candidate sites"),
     Rule(R.NOT_STARTED, r"no candidate sites|JobStatus ==? ?1\b|reason=(?:resources|priority|\w*notavail|\w*down|\w*limit)"),
-    Rule(R.NOT_STARTED, r"pilot agent submission|no (?:matching|suitable) (?:site|resource|machine)s?|never started|idle (?:for )?too"),
+    Rule(R.NOT_STARTED, r"pilot agent submission|no (?:matching|suitable) (?:site|resource|machine)s?|never started|idle (?:for )?too"
+        r"|been considered|matchmak|no (?:resources|machines|slots) match"),
     Rule(R.SUBMIT_FAILED, _AT_SUBMIT),
     # A limit that was reached.
-    Rule(R.PAYLOAD_FAILED, r"expression '[^']*exit(?:code|status|bysignal)|finished with errors|application thread|of reschedulings reached"),
+    Rule(R.PAYLOAD_FAILED, r"expression '[^']*exit(?:code|status|bysignal)|\bexit(?:ed|s)? (?:with|code|status)|finished with errors|application thread|of reschedulings reached"),
     Rule(R.OUT_OF_MEMORY, rf"{_TOO_BIG}"),
     Rule(R.SCRATCH_FULL, _TOO_WIDE),
-    Rule(R.OUT_OF_TIME, rf"{_TOO_LONG}|EnteredCurrentStatus|WallClock|CommittedTime|StartDate|RemoteWall"),
+    Rule(R.OUT_OF_TIME, rf"{_TOO_LONG}|EnteredCurrentStatus|WallClock|CommittedTime|StartDate|ShadowBday|RemoteWall"),
     # The node and the software on it.
     Rule(R.SOFTWARE_MISSING, r"application not found|docker image|image .*not found"),
     Rule(R.SOFTWARE_MISSING, r"(?:failed to exec|execve|cannot execute|create process).*(?:no such file|permission)"),
     Rule(R.NODE_UNFIT, r"singularity|apptainer|prolog|exec format|read-only|input/output error|chdir"),
     # Somebody's word.
     Rule(R.HELD, r"via condor_hold"),
-    Rule(R.STOPPED, r"condor_rm|CANCELLED|kill(?:ed)? (?:signal|by (?:user|operator|admin))|status=killed|qdel|scancel"),
+    Rule(R.INPUT_MISSING, r"initial working directory|as standard input"),
+    Rule(R.STOPPED, r"condor_rm|CANCELLED|kill(?:ed)? (?:signal|by (?:user|operator|admin))|status=(?:killed|deleted)|qdel|scancel"),
     Rule(R.STOPPED, r"marked for termination|request of|removed by|deleted by"),
     Rule(R.RUNNER_ERROR, r"exception during execution|job ?wrapper"),
 )
@@ -359,15 +391,20 @@ BATCH_FAINT: tuple[Rule, ...] = (
     Rule(R.INPUT_UNREADABLE, r"code 13 subcode"),
     Rule(R.STAGE_OUT_FAILED, r"code 12 subcode"),
     Rule(R.EVICTED, r"job was evicted"),
-    Rule(R.HELD, r"job was held|hold reason|\w*held\w*|code \d+ subcode"),
+    Rule(R.HELD, r"job was held|hold reason|\w*held\w*|code \d+ subcode|job_state = H|hold_types = (?!n)"),
     Rule(R.STOPPED, r"job was aborted"),
-    Rule(R.PAYLOAD_FAILED, r"stat(?:us|e)=failed"),
+    Rule(R.PAYLOAD_KILLED, r"exitcode=0:(?:1|2|9|15)\b|task \d+: (?:killed|terminated)"),
+    Rule(R.NODE_UNFIT, r"exitcode=0:4\b|task \d+: illegal"),
+    Rule(R.OUT_OF_TIME, r"exitcode=0:24\b"),
+    Rule(R.PAYLOAD_CRASHED, r"exitcode=0:(?:6|7|8|11)\b|task \d+: (?:segmentation|aborted|bus error)"),
+    Rule(R.SOFTWARE_MISSING, r"exitcode=12[67]:0"),
+    Rule(R.PAYLOAD_FAILED, r"stat(?:us|e)=failed|task \d+: exited with"),
 )
 
 SIGNALS: dict[int, Reason] = {
     1: R.PAYLOAD_KILLED, 2: R.PAYLOAD_KILLED, 3: R.PAYLOAD_CRASHED, 4: R.NODE_UNFIT, 5: R.PAYLOAD_CRASHED,
     6: R.PAYLOAD_CRASHED, 7: R.PAYLOAD_CRASHED, 8: R.PAYLOAD_CRASHED, 9: R.PAYLOAD_KILLED, 11: R.PAYLOAD_CRASHED,
-    13: R.PAYLOAD_CRASHED, 15: R.PAYLOAD_KILLED, 24: R.OUT_OF_TIME, 25: R.SCRATCH_FULL, 31: R.PAYLOAD_CRASHED,
+    13: R.PAYLOAD_FAILED, 15: R.PAYLOAD_KILLED, 24: R.OUT_OF_TIME, 25: R.SCRATCH_FULL, 31: R.PAYLOAD_CRASHED,
 }  # fmt: skip
 """What a signal shows that came without a word; all others show a crash."""
 
@@ -401,7 +438,9 @@ UNKNOWN: dict[str, Reason] = {
 # An abort is how C++ ends on any error.
 _ANY = frozenset(Reason)
 _BEHIND_SIGNALS = frozenset({R.OUT_OF_MEMORY, R.OUT_OF_TIME, R.SCRATCH_FULL, R.NODE_UNFIT, R.SOFTWARE_UNREACHABLE})
-_BEHIND_NO_START = frozenset({R.OUT_OF_MEMORY, R.NODE_UNFIT, R.SOFTWARE_UNREACHABLE, R.SOFTWARE_MISSING})
+_BEHIND_NO_START = frozenset(
+    {R.OUT_OF_MEMORY, R.NODE_UNFIT, R.SOFTWARE_UNREACHABLE, R.SOFTWARE_MISSING, R.PAYLOAD_FAILED}
+)
 _NO_START = (126, 127)
 _ABORT = 6
 # Not what ended it, whatever words are in it.
@@ -425,6 +464,8 @@ def cause_of(stage: str, text: str, exit_code: int | None = None, signal: int | 
     told = by_words(stage, lines, _possible(stage, exit_code, killer))
     if told is not None:
         return told
+    if stage == BATCH and killer == 15:  # that is how a batch system ends a job
+        return R.STOPPED
     if killer is not None:
         return SIGNALS.get(killer, R.PAYLOAD_CRASHED)
     if exit_code is not None and exit_code in ENDINGS.get(stage, {}):

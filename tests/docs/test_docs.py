@@ -20,11 +20,12 @@ import yaml
 from lofargrid_runner.contract import Check, InputFile, JobSpec, Limits, OutputFile, Report, StoredFile, Transfer
 from pydantic import BaseModel
 
-from lofargrid import pipelines
+from lofargrid import campaigns, pipelines
 from lofargrid.cli.app import app
 from lofargrid.config import ProductionDocument
 from lofargrid.inputs import COLUMNS
 from lofargrid.retry import RULES
+from lofargrid.sites import SitesDocument
 from lofargrid.software import SoftwareDocument
 from lofargrid.states import MOVES, JobState, Phase, Reason, explanation
 
@@ -36,7 +37,7 @@ ROLES = {
     f"--{role}" for path in ROOT.glob("sandbox/*/pipeline.yaml") for role in yaml.safe_load(path.read_text())["roles"]
 }
 # The other pages show commands over data that only their reader has.
-RUN_AS_PRINTED = ("README.md", "docs/tutorial.md")
+RUN_AS_PRINTED = ("README.md", "docs/tutorial.md", "docs/how-to/campaigns.md")
 NOT_RUN = {
     "make demo": "builds an environment from the network; the tutorial runs the same commands",
     "make test": "runs this test",
@@ -129,11 +130,15 @@ def test_every_reason_stands_with_its_meaning_remedy_and_rule(reason: Reason) ->
 
 def rule_text(reason: Reason) -> str:
     rule = RULES.get(reason)
-    if rule is None:
+    if rule is None or rule.tries == 1:
         return "never"
-    words = "step's tries" if rule.tries is None else f"{rule.tries} in a row"
-    words += "" if rule.burns else ", free"
-    return words + (f", after {rule.wait_s:g} s" if rule.wait_s else "")
+    words = ["step's tries" if rule.tries is None else f"{rule.tries} attempts"]
+    words += [] if rule.burns else ["free"]
+    words += [f"after {rule.wait_s:g} s"] if rule.wait_s else []
+    words += [f"another {rule.elsewhere}"] if rule.elsewhere else []
+    words += [f"more {rule.grow}"] if rule.grow else []
+    words += [f"{rule.nodes} nodes"] if rule.nodes else []
+    return ", ".join(words)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +161,10 @@ def test_every_parameter_type_is_in_the_reference() -> None:
 
 def test_every_column_of_a_list_is_in_the_reference() -> None:
     assert set(COLUMNS) - code_words(text("list-files.md")) == set()
+
+
+def test_every_column_of_a_campaign_is_in_the_reference() -> None:
+    assert set(campaigns.COLUMNS) - code_words(text("campaign-csv.md")) == set()
 
 
 def test_every_field_of_the_contract_is_in_the_reference() -> None:
@@ -267,7 +276,7 @@ class Desk:
         return done.returncode, output.replace(str(self.home), "/home/you")
 
     def bring_own_data(self) -> None:
-        """What the README takes for granted: tars, a list of each observation, two sky models."""
+        """What such pages take for granted: tars, a list of each observation, two sky models."""
         code, said = self("./submit.py demo-data ../data --subbands 2")
         assert code == 0, said
         data = self.home / "data"
@@ -300,7 +309,7 @@ def plain(line: str) -> str:
 @pytest.mark.parametrize("page", RUN_AS_PRINTED)
 def test_the_commands_run_as_printed(page: str, home: Path) -> None:
     desk = Desk(home)
-    if page == "README.md":
+    if page != "docs/tutorial.md":
         desk.bring_own_data()
     for shown in commands(ROOT / page):
         if shown.line in NOT_RUN:

@@ -1005,5 +1005,20 @@ def test_at_least_38_of_40_causes_are_told(find: Find) -> None:
     assert sum(told) >= ENOUGH * len(told)
 
 
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "when-something-fails.md"
+PHRASES = re.findall(r"^\| ((?:`.*?`|``.*?``).*?) \|", HOW_TO.read_text(), re.M)
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_what_the_how_to_shows_is_said_of_a_cause(phrase: str, find: Find) -> None:
+    parts = [part for pair in re.findall(r"``(.+?)``|`(.+?)`", phrase) for part in pair if part]
+    pattern = ".*".join(re.escape(part) for part in parts)
+    assert any(re.search(pattern, find(scenario)[1].cause) for scenario in SCENARIOS)
+
+
+def test_the_how_to_shows_more_than_a_few() -> None:
+    assert len(PHRASES) > 20
+
+
 def test_no_two_scenarios_have_one_title() -> None:
     assert len({one.title for one in SCENARIOS}) == len(SCENARIOS)

@@ -11,7 +11,7 @@ import pytest
 from lofargrid.diagnosis import Diagnosis, diagnose
 from lofargrid.model import Site
 from lofargrid.states import JobState, Reason
-from tests.unit.engine_factories import FIRST, GROUP, IMAGE_JOB, World, name, recipe, subband
+from tests.unit.engine_factories import BAND, FIRST, GROUP, IMAGE, IMAGE_JOB, World, name, recipe, subband
 
 MERGE = FIRST | {"split": "all", "inputs": {"ms": {"from": "first.ms", "path": "{key}"}}}
 SECOND = FIRST | {"inputs": {"ms": {"from": "first.ms", "path": "in.MS"}}}
@@ -95,6 +95,21 @@ def test_a_merge_with_too_few_inputs_names_the_job_that_failed_even_through_anot
     assert world.job("L1-SAP000-G0051-band").state is JobState.SUCCEEDED
     assert found.root == name(102)
     assert "3 of 4 subbands, 100% are asked for" in found.cause
+
+
+def test_what_lacks_because_of_a_group_that_failed_names_it_through_what_stands_between(world: World) -> None:
+    after = {**IMAGE, "inputs": {"fits": {"from": "image.fits", "path": "in.fits"}}}
+    world.enter(recipe(range(100, 104), {"first": FIRST, "band": BAND, "image": IMAGE, "after": after}))
+    world.tick()
+    for number in range(100, 104):
+        world.backend.succeed(name(number))
+    world.tick(ticks=3)
+    world.backend.fail(GROUP, Reason.SOFTWARE_MISSING, "no concat here")
+    world.tick()
+    world.finish()
+    found = why(world, "L1-SAP000-after")
+    assert (found.state, found.root) == (JobState.SUCCEEDED, GROUP)
+    assert f"without L1-SAP000-SB100, L1-SAP000-SB101: {GROUP} failed: software-missing" in found.cause
 
 
 def test_a_merge_of_nothing_names_the_job_without_which_no_group_could_be_made(world: World) -> None:
@@ -241,11 +256,12 @@ def test_without_sites_a_job_that_could_run_waits_for_a_free_slot(world: World) 
     assert why(world, name(101)).cause == "ready since 2024-01-01 00:00:00 UTC, waits for a free slot"
 
 
-def test_without_sites_it_is_told_who_goes_first(world: World) -> None:
-    world.slots = 1
-    world.enter(recipe([100, 101, 102], {"first": FIRST}))
+def test_without_sites_it_is_told_how_many_go_first(world: World) -> None:
+    world.slots = 2
+    world.enter(recipe(range(100, 105), {"first": FIRST}))
     world.tick()
-    assert why(world, name(102)).cause.endswith("; 1 job of its production goes before it")
+    ready = [job for job, state in world.states().items() if state is JobState.READY]
+    assert why(world, ready[1]).cause.endswith("waits for its turn; 1 job of its production goes before it")
 
 
 def test_sites_that_keep_it_waiting_for_one_reason_are_told_together(tmp_path: Path) -> None:

@@ -274,6 +274,23 @@ def test_how_long_jobs_take_is_learnt_from_those_that_have_ended(tmp_path: Path)
     assert where(world) == {"SURF": 20, "Juelich": 10}
 
 
+def test_jobs_ask_from_the_start_for_what_the_first_of_their_step_had_to_grow_to(tmp_path: Path) -> None:
+    world = grid(tmp_path, site("SURF", 3))
+    enter(world, "field", lying_at("SURF", range(100, 112)), {"first": FIRST | {"resources": {"memory_mb": 1000}}})
+    world.tick()
+    for number in (100, 101, 102):
+        world.backend.run(name(number))
+        world.backend.fail(name(number), Reason.OUT_OF_MEMORY)
+    world.tick(6, later_s=60)
+    grown = world.backend.spec(name(100)).limits.memory_mb
+    assert grown > 1000
+    for _ in range(3):
+        for spec in world.backend.waiting():
+            world.backend.succeed(spec.job)
+        world.tick()
+    assert world.backend.spec(name(111)).limits.memory_mb == grown
+
+
 def test_an_attempt_whose_site_is_gone_from_the_list_of_sites_is_lost_and_tried_elsewhere(tmp_path: Path) -> None:
     world = grid(tmp_path, site("SURF"), site("Juelich"))
     enter(world, "field", lying_at("SURF", [100]))

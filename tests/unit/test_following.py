@@ -334,6 +334,15 @@ def test_what_no_node_takes_is_taken_back_and_goes_elsewhere(tmp_path: Path) -> 
     assert (first.reason, first.detail) == (Reason.NOT_STARTED, "no node of SURF took it within 24 h")
 
 
+def test_what_waits_for_nobody_any_more_is_taken_back_too_and_changes_nothing(world: World) -> None:
+    world.enter(recipe([100], ALONE))
+    world.tick()
+    waiting = world.backend.spec(name(100)).attempt
+    world.move(name(100), JobState.CANCELLED)
+    world.tick(later_s=25 * 3600)
+    assert (world.backend.cancelled, world.job(name(100)).state) == ([waiting], JobState.CANCELLED)
+
+
 def test_a_repeated_attempt_that_avoids_nodes_waits_less_and_then_takes_any(world: World) -> None:
     world.enter(recipe([100], ALONE))
     world.tick()

@@ -12,6 +12,8 @@ from lofargrid.frequency import (
     AbsoluteSubband,
     absolute_subband,
     group_of,
+    part_of,
+    parts_that_divide,
     subband_width_hz,
 )
 
@@ -78,3 +80,43 @@ def test_a_group_is_floor_of_abn_over_size_and_never_crosses_a_zone(number: int,
     together = one.zone == following.zone and one.abn // size == following.abn // size
     assert group_of(following, size) - group_of(one, size) == (0 if together else 1)
     assert group_of(AbsoluteSubband(200, one.abn), size) == one.abn // size
+
+
+# Parts of groups
+
+
+def test_a_group_is_cut_into_runs_of_neighbours() -> None:
+    assert [part_of(abn, 10, 2) for abn in range(240, 250)] == [0] * 5 + [1] * 5
+    assert [part_of(abn, 10, 4) for abn in range(240, 250)] == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    assert [part_of(abn, 3, 4) for abn in range(3)] == [0, 1, 2]
+
+
+@given(st.integers(1, 600), st.integers(1, 1200))
+def test_each_subband_of_a_group_is_in_one_part_in_order_and_parts_are_alike(size: int, parts: int) -> None:
+    found = [part_of(abn, size, parts) for abn in range(size)]
+    assert found == sorted(found)
+    assert found[0] >= 0
+    assert found[-1] < parts
+    counts = {found.count(part) for part in range(parts)}
+    assert max(counts) - min(counts) <= 1
+
+
+def test_twice_as_many_parts_if_they_divide() -> None:
+    assert parts_that_divide([240, 249], 10, 1) == 2
+    assert parts_that_divide([240, 243], 10, 2) == 4
+    assert parts_that_divide([242, 243], 10, 1) == 4, "halves leave them together"
+
+
+@given(st.integers(2, 600), st.integers(1, 600), st.data())
+def test_a_group_of_two_subbands_or_more_is_divided_in_the_end(size: int, parts: int, data: st.DataObject) -> None:
+    abns = data.draw(st.sets(st.integers(0, size - 1), min_size=2, max_size=9))
+    together = {part_of(abn, size, parts) for abn in abns}
+    if len(together) == 1:
+        more = parts_that_divide(abns, size, parts)
+        assert more >= 2 * parts
+        assert len({part_of(abn, size, more) for abn in abns}) > 1
+
+
+def test_what_cannot_be_divided_ends_the_search() -> None:
+    assert parts_that_divide([240], 10, 1) == 16
+    assert parts_that_divide([240, 241], 10, 16) == 16

@@ -10,7 +10,7 @@ from lofargrid.merging import Need, Verdict, judge
 from lofargrid.model import PlannedJob, Source, Subband
 from lofargrid.pipelines import StepInput, read_pipeline
 from lofargrid.rendering import grid, slots
-from lofargrid.splitting import Splitting, beams, places
+from lofargrid.splitting import Splitting
 from lofargrid.states import JobState, Reason
 from tests.unit.factories import CONTENT, SHIPPED, at, job, pipeline, split_steps, subband
 
@@ -26,9 +26,9 @@ def listed(numbers: Collection[int]) -> list[Subband]:
 def bands(subbands: Sequence[Subband], lost: Collection[int] = (), size: int = 10) -> list[PlannedJob]:
     """The groups of a SAP of which the subbands ``lost`` never told their frequency."""
     known = {one.key: at(FIRST + one.number) for one in subbands if one.number not in lost}
-    placed = places(subbands, known)
-    (beam,) = beams(subbands)
-    return Splitting(split_steps(size=size), subbands).groups("join", beam, placed)
+    splitting = Splitting(split_steps(size=size), subbands)
+    (beam,) = splitting.beams
+    return splitting.groups("join", beam, splitting.places(beam, known))
 
 
 def verdict(band: PlannedJob, lost: Collection[int], gaps: str = "flag", minimum_subbands: float = 0.95) -> Verdict:

@@ -126,6 +126,26 @@ def test_names_of_jobs_tell_observation_beam_slice_and_step() -> None:
     assert names.job_name(names.group_key("L654321", 0, 24), "targ2") == "L654321-SAP000-G0024-targ2"
 
 
+def test_an_absent_part_is_no_part_zero() -> None:
+    assert names.group_key("L1", 0, 0) != names.group_key("L1", 0, 0, 0)
+
+
+def test_a_part_of_a_group_has_its_number_in_its_name() -> None:
+    keys = [names.group_key("L654321", 0, 24, part) for part in (None, 0, 1, 12)]
+    assert keys == ["L654321-SAP000-G0024", *(f"L654321-SAP000-G0024p{part}" for part in (0, 1, 12))]
+
+
+@given(
+    st.integers(1, 999_999_999), st.integers(0, 999), st.integers(0, 99_999), st.none() | st.integers(0, 600),
+    st.sampled_from(["target", "calibrator"]),
+)  # fmt: skip
+def test_the_group_is_read_back_from_its_key_whatever_the_part(
+    sas_id: int, sap: int, group: int, part: int | None, role: str
+) -> None:
+    key = names.group_key(f"L{sas_id}", sap, group, part)
+    assert names.group_of_key(role, key) == ((role, f"L{sas_id}", sap), group)
+
+
 @given(st.tuples(st.sampled_from("abc"), st.integers(0, 99), st.integers(0, 99)), st.data())
 def test_no_two_attempts_share_an_id(first: tuple[str, int, int], data: st.DataObject) -> None:
     other = data.draw(st.tuples(st.sampled_from("abc"), st.integers(0, 99), st.integers(0, 99)))

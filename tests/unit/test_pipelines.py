@@ -20,6 +20,8 @@ from lofargrid.pipelines import (
     read_pipeline,
     value_problem,
 )
+from lofargrid.retry import RULES, Rule
+from lofargrid.states import Reason
 from tests.unit.factories import (
     APPLY,
     AVERAGE,
@@ -104,6 +106,29 @@ def test_the_programs_of_a_step_are_those_it_names_itself() -> None:
     assert found.steps["average"].programs == ("DP3", "python3")
 
 
+def test_a_steps_own_retry_rules_change_what_they_name_and_leave_the_rest(tmp_path: Path) -> None:
+    rules = {"lost": {"tries": 3, "wait_s": 5}, "software-missing": {"tries": 2, "elsewhere": "node"}}
+    content = data({"average": step(AVERAGE, retry={"tries": 4, "rules": rules})})
+    retry = read_pipeline(write(tmp_path, content)).steps["average"].retry
+    assert retry.tries == 4
+    standing = {Reason.LOST: Rule(tries=10, burns=False, wait_s=1.0, elsewhere="node")}
+    assert retry.overrides(standing) == {
+        Reason.LOST: Rule(tries=3, burns=False, wait_s=5.0, elsewhere="node"),
+        Reason.SOFTWARE_MISSING: Rule(tries=2, elsewhere="node"),
+    }
+
+
+def test_a_rule_may_take_away_what_lofargrid_does() -> None:
+    rules = {"out-of-memory": {"grow": "", "burns": True}}
+    retry = pipeline({"average": step(AVERAGE, retry={"rules": rules})}).steps["average"].retry
+    found = retry.overrides(RULES)[Reason.OUT_OF_MEMORY]
+    assert (found.grow, found.burns, found.tries) == ("", True, RULES[Reason.OUT_OF_MEMORY].tries)
+
+
+def test_without_rules_of_its_own_a_step_changes_none() -> None:
+    assert pipeline().steps["average"].retry.overrides(RULES) == {}
+
+
 @pytest.mark.parametrize(
     ("steps", "field", "what"),
     [
@@ -129,6 +154,36 @@ def test_the_programs_of_a_step_are_those_it_names_itself() -> None:
             "should have at least 1 item, found []",
         ),
         ({"average": step(AVERAGE, retry={"tries": 0})}, "steps.average.retry.tries", "should be greater"),
+        (
+            {"average": step(AVERAGE, retry={"rules": {"los": {}}})},
+            "steps.average.retry.rules.los",
+            "should be 'node-unfit', 'scratch-full', ",
+        ),
+        (
+            {"average": step(AVERAGE, retry={"rules": {"lost": {"tries": 0}}})},
+            "steps.average.retry.rules.lost.tries",
+            "should be greater",
+        ),
+        (
+            {"average": step(AVERAGE, retry={"rules": {"lost": {"wait_s": -1}}})},
+            "steps.average.retry.rules.lost.wait_s",
+            "should be greater",
+        ),
+        (
+            {"average": step(AVERAGE, retry={"rules": {"lost": {"elsewhere": "moon"}}})},
+            "steps.average.retry.rules.lost.elsewhere",
+            "should be '', 'node' or 'site', found 'moon'",
+        ),
+        (
+            {"average": step(AVERAGE, retry={"rules": {"lost": {"grow": "cores"}}})},
+            "steps.average.retry.rules.lost.grow",
+            "should be '', 'memory', 'walltime' or 'scratch'",
+        ),
+        (
+            {"average": step(AVERAGE, retry={"rules": {"lost": {"nodes": 2}}})},
+            "steps.average.retry.rules.lost.nodes",
+            "unknown key",
+        ),
         ({"average": step(AVERAGE, minimum=1.5)}, "steps.average.minimum", "should be less"),
         ({"average": step(AVERAGE, when={"mode": 1})}, "steps.average.when.mode", "there is no parameter 'mode'"),
         ({**BANDS, "image": step(IMAGE, over="field")}, "steps.image.over", "there is no role 'field'"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lofargrid.model import Demand, Site
-from lofargrid.placement import LINK_SHARE, Candidate, Ranking, Spread, Standing, rank, shortage, spread
+from lofargrid.placement import LINK_SHARE, Candidate, Line, Ranking, Spread, Standing, rank, shortage, spread
 
 GB = 10**9
 HOUR_S = 3600.0
@@ -38,8 +38,11 @@ def names(ranking: Ranking) -> list[str]:
     return [one.site for one in ranking.candidates]
 
 
-def sent(standings: Mapping[str, Standing], ready: int, job_s: float = HOUR_S, demand: Demand = JOB) -> Spread:
-    return spread(demand, ready, ranked(standings, demand), standings, job_s)
+def sent(
+    standings: Mapping[str, Standing], ready: int | Line, job_s: float = HOUR_S, demand: Demand = JOB
+) -> Spread:  # fmt: skip
+    line = Line(ready, ready) if isinstance(ready, int) else ready
+    return spread(demand, line, ranked(standings, demand), standings, job_s)
 
 
 # Which sites, in which order
@@ -204,6 +207,35 @@ def test_a_job_of_no_length_is_not_kept_waiting() -> None:
     assert sent(TWO, 15, job_s=0.0).sent == {"SURF": 10, "Leiden": 5}
 
 
+def test_no_more_go_than_may_and_all_that_wait_count_in_the_line() -> None:
+    """Of seventeen five are better off waiting for their own site; of the four that may go now none is."""
+    assert sent(TWO, Line(17, 4), job_s=360.0).sent == {"SURF": 4}
+    full = TWO | {"SURF": standing("SURF", 10, in_flight=10)}
+    assert sent(full, Line(17, 4), job_s=360.0).sent == {"Leiden": 4}
+    assert sent(full, Line(7, 4), job_s=360.0).sent == {"Leiden": 2}
+    assert sent(full, Line(5, 4), job_s=360.0).sent == {}
+
+
+def test_jobs_that_may_go_only_home_go_to_their_data_or_wait() -> None:
+    assert sent(TWO, Line(15, 15, at_home=True)).sent == {"SURF": 10}
+    full = TWO | {"SURF": standing("SURF", 10, in_flight=10)}
+    assert sent(full, Line(15, 15, at_home=True)).sent == {}
+
+
+def test_where_the_data_has_no_slots_of_its_own_home_is_where_it_is_copied_soonest() -> None:
+    slow = standing("slow", stream_mb_s=10.0)
+    three = sites(standing("SURF", 0), standing("Leiden"), slow, standing("Delft", tier=2))
+    assert sent(three, Line(25, 25, at_home=True)).sent == {"Leiden": 10, "Delft": 6}, "as many as the link takes"
+
+
+def test_nobody_is_copied_far_who_could_be_copied_near_while_waiting_less() -> None:
+    """Both ways are copies; a slot at the nearer site is free every 36 s, and the farther copy takes 800 s longer."""
+    full, far = standing("Leiden", in_flight=10), standing("far", stream_mb_s=10.0)
+    three = sites(standing("SURF", 0, transfers=99), full, far)
+    assert sent(three, 22, job_s=360.0).sent == {}
+    assert sent(three, 25, job_s=360.0).sent == {"far": 3}
+
+
 # Whatever comes
 
 NAMES = ["A", "B", "C", "D"]
@@ -253,7 +285,7 @@ def test_data_is_copied_only_when_no_slot_is_free_beside_it(
     before: dict[str, Standing], demand: Demand, ready: int, job_s: float
 ) -> None:
     ranking = ranked(before, demand)
-    found = spread(demand, ready, ranking, before, job_s)
+    found = spread(demand, Line(ready, ready), ranking, before, job_s)
     local = [one.site for one in ranking.candidates if one.local]
     if any(one.site in found.sent for one in ranking.candidates if not one.local):
         assert all(found.standings[name].free == 0 for name in local)
@@ -262,7 +294,7 @@ def test_data_is_copied_only_when_no_slot_is_free_beside_it(
 @given(STANDINGS, DEMANDS, READY, JOB_S)
 def test_jobs_that_wait_know_why(before: dict[str, Standing], demand: Demand, ready: int, job_s: float) -> None:
     ranking = ranked(before, demand)
-    found = spread(demand, ready, ranking, before, job_s)
+    found = spread(demand, Line(ready, ready), ranking, before, job_s)
     waits = sum(found.sent.values()) < ready
     assert bool(found.waiting or (ranking.nowhere and ready)) == waits
 

@@ -278,3 +278,53 @@ def test_a_plan_without_frequencies_has_no_groups_and_one_with_them_has_all(worl
     silent = productions.plan(given, {"target": {}}, [("band", ("target", "L1", 0))])
     assert [job.name for job in silent] == [name(100), name(101), IMAGE_JOB]
     assert silent[-1].expansion == ("band",)
+
+
+# The recipes that an engine has at hand
+
+
+def test_an_engine_reads_a_recipe_once_a_generation(world: World) -> None:
+    world.enter(recipe([100, 101]))
+    recipes = productions.Recipes(world.tracker)
+    first = recipes.of(world.production)
+    assert recipes.of_id(world.production.id) is first
+    world.enter(recipe([100, 102], parameters={"strength": 2}), again=True)
+    second = recipes.of(world.production)
+    assert second.parameters["strength"] == 2
+    assert [one.number for one in second.subbands] == [100, 102]
+
+
+def test_an_engines_recipe_says_the_same_as_the_one_that_was_entered(world: World) -> None:
+    given = world.here(recipe([subband(100, frequency_hz=1.5e8), 101]))
+    world.enter(given)
+    found = productions.Recipes(world.tracker).of(world.production)
+    assert (found.hash, tuple(found.subbands), dict(found.listed)) == (given.hash, given.subbands, given.listed)
+
+
+def test_one_subband_is_found_by_itself_and_an_unlisted_one_is_not(world: World) -> None:
+    world.enter(recipe([100, 101]))
+    listed = productions.Recipes(world.tracker).of(world.production).listed
+    assert listed["target", "L1-SAP000-SB101"] == subband(101)
+    with pytest.raises(KeyError, match="target L1-SAP000-SB102"):
+        listed["target", "L1-SAP000-SB102"]
+
+
+def test_the_lists_of_many_productions_are_not_all_kept(world: World) -> None:
+    names = [f"field{number}" for number in range(40)]
+    for one in names:
+        world.enter(recipe([100], production=one))
+    recipes = productions.Recipes(world.tracker)
+    found = [recipes.of(production) for production in world.tracker.productions()]
+    first = [subbands[0] for subbands in (one.subbands for one in found)]
+    again = [subbands[0] for subbands in (one.subbands for one in found)]
+    assert first == again == [subband(100)] * 40
+    assert again[0] is not first[0], "it was read anew"
+    assert found[-1].subbands[0] is again[-1], "one asked for lately is kept"
+
+
+def test_the_difference_names_the_inputs_that_came_and_went(world: World) -> None:
+    world.enter(recipe([100, 101]))
+    lines = productions.differences(world.tracker, world.production, world.here(recipe([100, 102])))
+    assert [line.partition(": [")[0].partition(": absent")[0] for line in lines] == [
+        "inputs.target L1-SAP000-SB101", "inputs.target L1-SAP000-SB102",
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ from lofargrid.backends.base import Observation
 from lofargrid.model import Site
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
-from tests.unit.engine_factories import BAND, FIRST, World, name, recipe
+from tests.unit.engine_factories import BAND, FIRST, GROUP, World, name, recipe
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 ALONE = {"first": FIRST}
@@ -192,27 +192,41 @@ def test_what_failed_there_for_reasons_of_its_own_stays_failed(world: World) -> 
     assert not world.tracker.attempts(world.job(name(102)).id)[0].blamed
 
 
-def test_what_is_made_once_more_because_a_job_is_revived_is_stopped(world: World) -> None:
-    """The group in flight goes without a subband that the bad node had failed."""
-    world.enter(recipe([100, 101, 102, 103, 104], {**ONCE, "band": BAND}, parameters={"group_size": 100},
-                       minimum_subbands=0.1))  # fmt: skip
+def group_without_100(world: World) -> str:
+    """Subband 100 has failed for good on a bad node before it told its frequency; the group of 101 is under way."""
+    world.enter(recipe([100, 101], {**ONCE, "band": BAND}, minimum_subbands=0.1))
     world.tick()
-    for number in (102, 103, 104):
-        end(world, number, f"wn{number}", None)
+    world.backend.run(name(101), "good")
+    world.backend.succeed(name(101))
     end(world, 100, "bad")
-    end(world, 101, "other")
     world.tick()
-    group = next(spec for spec in world.backend.waiting() if spec.step == "band")
-    assert len(group.inputs) == 3
+    assert world.job(GROUP).subbands == ("L1-SAP000-SB101",)
+    return world.backend.spec(GROUP).attempt
+
+
+def test_a_group_that_was_made_without_a_job_that_is_revived_is_stopped_and_made_once_more(world: World) -> None:
+    incomplete = group_without_100(world)
     world.enter(recipe([200], ONCE, production="another"))
     world.tick()
-    world.backend.run("L1-SAP000-SB200-first", "bad")
-    world.backend.fail("L1-SAP000-SB200-first")
-    world.tick()
-    assert world.job(name(100)).state is not JobState.FAILED
-    kept = world.tracker.attempt(group.attempt)
-    assert kept
-    assert (group.attempt in world.backend.cancelled) == (world.job(group.job).attempt != group.attempt)
+    end(world, 200, "bad")
+    world.tick(2)
+    assert world.backend.cancelled == [incomplete]
+    world.backend.succeed("probe-bad")
+    world.finish()
+    assert world.job(GROUP).subbands == ("L1-SAP000-SB100", "L1-SAP000-SB101")
+    assert set(world.states().values()) == {JobState.SUCCEEDED}
+
+
+def test_so_it_is_when_its_own_failure_shows_that_the_node_is_bad(world: World) -> None:
+    group_without_100(world)
+    world.backend.run(GROUP, "bad")
+    world.backend.fail(GROUP)
+    assert world.tick(2).troubles == ()
+    assert record(world, "bad").state == "probed"
+    world.backend.succeed("probe-bad")
+    world.finish()
+    assert world.job(GROUP).subbands == ("L1-SAP000-SB100", "L1-SAP000-SB101")
+    assert set(world.states().values()) == {JobState.SUCCEEDED}
 
 
 # Probes

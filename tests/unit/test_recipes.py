@@ -15,8 +15,9 @@ import yaml
 
 from lofargrid.errors import InputError
 from lofargrid.frequency import AbsoluteSubband
+from lofargrid.model import Subband
 from lofargrid.productions import plan
-from lofargrid.recipes import Recipe, differences, from_json, read_recipe, sha256, to_json
+from lofargrid.recipes import Listing, Recipe, differences, from_json, read_recipe, sha256, to_json
 from lofargrid.states import Reason
 from tests.unit.factories import CALIBRATED, Desk, faults_of, pipeline_data
 
@@ -335,7 +336,59 @@ def test_a_recipe_survives_the_tracker(desk: Desk) -> None:
     assert (back.templates, back.files, back.digests) == (recipe.templates, recipe.files, recipe.digests)
 
 
+def test_what_the_tracker_keeps_of_a_recipe_does_not_grow_with_its_inputs(desk: Desk) -> None:
+    few = to_json(desk.recipe())
+    desk.subbands = [f"L654321_SAP000_SB{number:03d}_uv.MS_1a2b3c4d.tar" for number in range(40)]
+    assert len(to_json(desk.recipe())) == len(few)
+
+
+def test_recipes_of_one_pipeline_share_it_when_they_come_back(desk: Desk) -> None:
+    one, other = desk.recipe(), desk.recipe(production="other")
+    assert from_json(to_json(one), ()).pipeline is from_json(to_json(other), ()).pipeline
+
+
+def test_the_hash_does_not_depend_on_the_order_of_the_list(desk: Desk) -> None:
+    recipe = desk.recipe()
+    assert replace(recipe, subbands=recipe.subbands[::-1]).hash == recipe.hash
+
+
+@pytest.mark.parametrize(
+    "change", [{"url": "file:///x"}, {"size_bytes": 5}, {"adler32": "00000001"}, {"frequency_hz": 1.5e8}, {"sap": 1}]
+)
+def test_the_hash_tells_every_input_that_decides_a_result(desk: Desk, change: dict[str, Any]) -> None:
+    recipe = desk.recipe()
+    first, *others = recipe.subbands
+    assert replace(recipe, subbands=(replace(first, **change), *others)).hash != recipe.hash
+
+
+def test_a_listing_reads_all_or_one_when_asked_and_nothing_before(desk: Desk) -> None:
+    recipe = desk.recipe()
+    asked: list[str] = []
+
+    def every() -> list[Subband]:
+        asked.append("every")
+        return list(recipe.subbands)
+
+    def one(role: str, key: str) -> Subband:
+        asked.append(key)
+        return recipe.listed[role, key]
+
+    lazy = replace(recipe, subbands=Listing(every, one))
+    wanted = recipe.subbands[1]
+    assert asked == []
+    assert lazy.listed[wanted.role, wanted.key] == wanted
+    assert asked == [wanted.key]
+    assert dict(lazy.listed) == recipe.listed
+    assert (lazy.hash, len(lazy.subbands), lazy.subbands[1]) == (recipe.hash, len(recipe.subbands), wanted)
+
+
 # Differences in words
+
+
+def test_without_the_listed_subbands_inputs_are_not_compared(desk: Desk) -> None:
+    before = desk.recipe()
+    desk.subbands.pop()
+    assert differences(to_json(before), desk.recipe()) == []
 
 
 def difference(before: Recipe, after: Recipe) -> list[str]:

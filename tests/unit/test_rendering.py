@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lofargrid_runner.contract import Expectation, JobSpec, job_from_json, to_json
+from lofargrid_runner.contract import Expectation, JobSpec, Limits, job_from_json, to_json
 
 from lofargrid.config import read_production
 from lofargrid.frequency import AbsoluteSubband
-from lofargrid.model import Job, PlannedJob, Slot, Source
+from lofargrid.model import Demand, Job, PlannedJob, Slot, Source
 from lofargrid.pipelines import StepInput, read_pipeline
 from lofargrid.productions import plan
 from lofargrid.recipes import Recipe, read_recipe
@@ -22,7 +23,10 @@ from tests.unit.factories import AVERAGE, BANDS, CONTENT, JOIN, SHIPPED, Desk, a
 
 SOFTWARE = Software("local", ("/sw/bin",), {"LIBRARY": "1"}, {"casarc": "data"}, Values(), {"DP3": "DP3.py"}, {})
 OFFSETS = (-73_242.1875, -24_414.0625, 24_414.0625, 73_242.1875)
-AROUND = Surroundings("t-1-1", "janneke", "j@x", "here", "/frozen", "file:///scratch", SOFTWARE, {"dp3": "6.6"})
+DEMAND = Demand(cores=3, memory_mb=300, walltime_min=1.5, scratch_mb=6, bytes_at={"here": 2_000_000})
+AROUND = Surroundings(
+    "t-1-1", "janneke", "j@x", "here", "/frozen", "file:///scratch", SOFTWARE, {"dp3": "6.6"}, DEMAND
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -69,7 +73,6 @@ def test_a_job_is_rendered_whole(desk: Desk) -> None:
     step(
         desk,
         inputs={"raw": {"from": "target", "path": "raw.MS", "unpack": True, "kind": "ms"}},
-        resources={"walltime_min": 1.5, "memory_mb": 300, "scratch_factor": 3},
         outputs={"ms": {"path": "{{ observation }}.MS", "suffix": ".MS.tar", "pack": True}},
     )
     spec = one(desk)
@@ -82,7 +85,7 @@ def test_a_job_is_rendered_whole(desk: Desk) -> None:
     assert (spec.owner, spec.contact, spec.site) == ("janneke", "j@x", "here")
     assert (spec.sandbox, spec.destination) == ("/frozen", "file:///scratch")
     assert spec.commands == (("average", "1"),)
-    assert (spec.limits.walltime_s, spec.limits.memory_mb, spec.limits.scratch_mb) == (90, 300, 6)
+    assert spec.limits == Limits(walltime_s=90, memory_mb=300, scratch_mb=6, cores=3)
     (given,) = spec.inputs
     assert (given.name, given.key, given.path, given.unpack, given.kind) == ("raw", key(3), "raw.MS", True, "ms")
     assert (given.url, given.size_bytes, given.adler32) == ("file:///raw/3.tar", 2_000_000, "0000abcd")
@@ -100,6 +103,15 @@ def test_templates_know_the_parameters_the_job_and_its_surroundings(desk: Desk) 
     step(desk, files={"x.parset": "x.j2"})
     text = one(desk, parameters={"strength": 7}).files["x.parset"]
     assert text == f"7 {key(3)}-average field L654321 0 1  raw.MS {key(3)}\n"
+
+
+def test_a_job_that_has_grown_may_take_more_and_is_rendered_as_before(desk: Desk) -> None:
+    """What tools are told of memory may change what they make: it stays the same from attempt to attempt."""
+    step(desk, resources={"memory_mb": 100}, commands=[["x", "{{ resources.memory_mb }}"]])
+    grown = replace(AROUND, demand=replace(DEMAND, memory_mb=9000))
+    raw = Source(key(3), "file:///raw/3.tar")
+    spec = render(desk.recipe(), job(key(3), "average"), {"raw": [raw]}, grown)
+    assert (spec.limits.memory_mb, spec.commands) == (9000, (("x", "100"),))
 
 
 def test_a_starred_word_becomes_the_paths_of_an_input(desk: Desk) -> None:
@@ -385,7 +397,7 @@ def test_every_step_of_every_shipped_pipeline_renders(
     sandbox = freeze(recipe, tmp_path / "frozen")
     for planned in jobs.values():
         entry = job(planned.key, planned.step, subbands=planned.subbands, slots=planned.slots, name=planned.name)
-        around = Surroundings("t-1-1", "o", "c", "s", str(sandbox), "file:///d", software, {})
+        around = Surroundings("t-1-1", "o", "c", "s", str(sandbox), "file:///d", software, {}, DEMAND)
         spec = render(recipe, entry, made(recipe, planned, jobs, lost=1), around)
         assert job_from_json(to_json(spec)).job == planned.name
         texts = [*spec.files.values(), *(word for command in spec.commands for word in command)]

@@ -260,8 +260,9 @@ def test_no_reason_is_tried_for_ever(reason: Reason, tries: int, nodes: bool, bl
     assert len(attempts(reason, tries, nodes, blamed)) <= max(tries, 50)
 
 
-@given(st.lists(PASTS, min_size=400, max_size=400), st.integers(1, 5))
-def test_no_mixture_of_reasons_is_tried_for_ever(past: Sequence[Past], tries: int) -> None:
+@given(st.lists(PASTS, min_size=1, max_size=12), st.integers(1, 5))
+def test_no_mixture_of_reasons_is_tried_for_ever(some: Sequence[Past], tries: int) -> None:
+    past = [one for one in some for _ in range(60)]
     for number in range(1, len(past) + 1):
         decision = decide(past[:number], tries, ASKED, MOST)
         burns = [one for one in past[:number] if not one.blamed and rule_of(one.reason).burns]

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, absolute_subband
+from lofargrid.frequency import CLOCKS_MHZ, AbsoluteSubband, absolute_subband, group_of
 from lofargrid.inputs import inline_list, read_subbands
 from lofargrid.model import PlannedJob, Subband
-from lofargrid.splitting import SplitStep, Splitting, beams, digest, places
+from lofargrid.splitting import SplitStep, Splitting, beams, digest
 from lofargrid.states import Reason
 from tests.unit.factories import (
     APPLY,
@@ -46,6 +48,12 @@ def expand(
     placed = {one.key: place for one, place in members}
     (beam,) = beams([one for one, _ in members])
     return Splitting(steps, subbands).groups(name, beam, placed)
+
+
+def places(subbands: Sequence[Subband], known: dict[str, AbsoluteSubband]) -> dict[str, AbsoluteSubband]:
+    splitting = Splitting([], subbands)
+    (beam,) = splitting.beams
+    return splitting.places(beam, known)
 
 
 def groups(
@@ -402,3 +410,48 @@ def test_a_merge_may_take_raw_subbands() -> None:
     raw = {**IMAGE, "inputs": {"ms": {"from": "target", "path": "{key}.MS"}}}
     (image,) = split(split_steps({"image": raw}), [subband(0), subband(1)])
     assert (image.needs, len(image.subbands)) == ((), 2)
+
+
+# Finer groups
+
+
+@given(st.sets(st.integers(0, 119), min_size=1, max_size=40), st.integers(1, 60),
+       st.dictionaries(st.integers(0, 119), st.integers(2, 70)))  # fmt: skip
+def test_of_finer_groups_too_each_subband_is_in_exactly_one(
+    numbers: set[int], size: int, finer: dict[int, int]
+) -> None:
+    subbands = [subband(number) for number in sorted(numbers)]
+    beam = ("target", "L654321", 0)
+    placed = {one.key: at(512 + one.number) for one in subbands}
+    first = group_of(at(512), size)
+    parts = {(beam, first + number // size): count for number, count in finer.items()}
+    splitting = Splitting([replace(one, size=size) for one in STEPS], subbands)
+    whole, jobs = splitting.groups("join", beam, placed), splitting.groups("join", beam, placed, parts)
+    assert Counter(key for job in jobs for key in job.subbands) == Counter(one.key for one in subbands)
+    assert len({job.name for job in jobs}) == len(jobs)
+    assert [job.group for job in jobs] == sorted(job.group or 0 for job in jobs)
+    for job in jobs:
+        cut = (beam, job.group) in parts
+        assert ("p" in job.key.rpartition("-G")[2]) == cut
+        assert cut or job in whole, "other groups stay as they are"
+        assert job.needs == tuple(f"{key}-average" for key in job.subbands)
+        assert tuple(slot.key for slot in job.slots if slot.key) == job.subbands
+
+
+def test_a_finer_group_is_another_job_with_another_signature_unless_it_holds_the_same() -> None:
+    subbands = [subband(number) for number in range(10)]
+    beam = ("target", "L654321", 0)
+    placed = {one.key: at(512 + one.number) for one in subbands}
+    splitting = Splitting([replace(one, size=10) for one in STEPS], subbands)
+    (whole,) = splitting.groups("join", beam, placed)
+    halves = splitting.groups("join", beam, placed, {(beam, whole.group or 0): 2})
+    assert [job.name for job in halves] == ["L654321-SAP000-G0052p0-join", "L654321-SAP000-G0052p1-join"]
+    assert len({whole.signature, *(job.signature for job in halves)}) == 3
+
+
+def test_groups_of_another_beam_stay_whole() -> None:
+    subbands = [subband(number, sap=1) for number in range(10)]
+    beam = ("target", "L654321", 1)
+    placed = {one.key: at(512 + one.number) for one in subbands}
+    splitting = Splitting([replace(one, size=10) for one in STEPS], subbands)
+    assert len(splitting.groups("join", beam, placed, {(("target", "L654321", 0), 52): 2})) == 1

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lofargrid.ticking import hold_tick
+from lofargrid.ticking import hold_tick, is_held
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +33,17 @@ def test_a_follower_that_ends_takes_nothing_from_the_holder(tmp_path: Path) -> N
             pass
         with hold_tick(tmp_path / "tracker.db") as held:
             assert not held
+
+
+def test_others_can_see_whether_somebody_holds_it(tmp_path: Path) -> None:
+    tracker = tmp_path / "tracker.db"
+    assert not is_held(tracker)
+    with hold_tick(tracker):
+        assert is_held(tracker)
+        assert is_held(tracker)
+    assert not is_held(tracker)
+    with hold_tick(tracker) as held:
+        assert held
 
 
 def test_it_falls_when_the_process_that_holds_it_is_killed(tmp_path: Path) -> None:

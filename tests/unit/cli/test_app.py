@@ -15,7 +15,8 @@ from tests.unit.cli.seat import Seat, command
 
 ROOT = Path(__file__).parents[3]
 VERBS = ["init", "plan", "submit", "run", "status", "why", "logs", "get", "retry", "pause", "resume", "cancel",
-         "compare", "pipelines", "doctor", "demo-data", "demo-result", "version"]  # fmt: skip
+         "priority", "max-running", "compare", "pipelines", "sites", "doctor", "demo-data", "demo-result",
+         "version"]  # fmt: skip
 
 
 def test_without_a_verb_the_help_is_printed(seat: Seat) -> None:
@@ -48,11 +49,11 @@ def test_the_version_is_data(seat: Seat) -> None:
     ("words", "what"),
     [
         (["stauts"], "No such command 'stauts'"),
-        (["run"], "Missing argument 'PRODUCTION.YAML'"),
+        (["run"], "Missing argument 'FILE|NAME'"),
         (["run", "--replam", "a"], "No such option"),
         (["logs", "a", "--tail", "some"], "Invalid value for '--tail'"),
         (["demo-data", "x", "--subbands", "489"], "Invalid value for '--subbands'"),
-        (["plan", "a\0b"], "Invalid value for 'PRODUCTION.YAML'"),
+        (["plan", "a\0b"], "Invalid value for 'FILE'"),
         (["init"], "Missing option '--pipeline'"),
     ],
 )
