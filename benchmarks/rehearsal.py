@@ -31,7 +31,8 @@ def main() -> int:
         seconds = time.perf_counter() - began
         if not told.ended:
             sys.exit(f"the campaign did not come to an end: {told.troubles}")
-        print(f"{name:>8} {told.jobs:>8} {told.attempts:>9} {told.makespan_s / 3600:>8.1f} h {seconds:>7.1f} s", flush=True)
+        hours = told.makespan_s / 3600
+        print(f"{name:>8} {told.jobs:>8} {told.attempts:>9} {hours:>8.1f} h {seconds:>7.1f} s", flush=True)
         worst = max(worst, seconds)
     return verdict(worst / MOST_S, 1.0)
 

@@ -389,10 +389,11 @@ def _queued(facts: Facts) -> Finding | None:
     trouble = facts.troubles.get("follow") or facts.troubles.get("submit")
     if attempt.phase is Phase.INTENDED and trouble:
         return _no_answer(facts, trouble, f"is to be submitted to {attempt.site}, but that fails")
+    what = "node" if flight.guarded else "free slot"
     waited = _seconds(attempt.intended, facts.now) if facts.now else 0.0
     usual = flight.usual_queue_s
     long = waited > max(_LONG_QUEUE_S, 3 * (usual or 0.0))
-    cause = f"submitted to {attempt.site} {_since(facts, attempt.intended)}, waits there for a node"
+    cause = f"submitted to {attempt.site} {_since(facts, attempt.intended)}, waits there for a {what}"
     cause += ", which is long" if long else ""
     cause += f" (usually {_long(usual)})" if usual is not None else ""
     cause += _again(facts)
@@ -404,7 +405,8 @@ def _queued(facts: Facts) -> Finding | None:
         cause += f"; quarantined there: {_some([one.node for one in flight.shut])}"
     cause += _silence(facts)
     patience_s = FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S
-    remedy = f"nothing to do: what no node has taken after {patience_s / 3600:g} h is tried elsewhere"
+    elsewhere = f": what no node has taken after {patience_s / 3600:g} h is tried elsewhere"
+    remedy = _NOTHING + (elsewhere if flight.guarded else ": it starts when those before it have ended")
     if long and attempt.batch_id:
         remedy += f"; the site knows it as {attempt.batch_id}"
     return Finding(cause, remedy, attempt.intended, details=(_ids(attempt),))

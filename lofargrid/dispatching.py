@@ -273,7 +273,7 @@ class Dispatch:
         return pairs
 
     def _copied(self, demand: Demand, ranking: Ranking, site: str) -> tuple[str, float]:
-        """The sites that a job copies from, and how long it is thought to use their links: a bit more than it should."""
+        """The sites that a job copies from, and how long it may use their links: a bit more than it should."""
         remote = [name for name, size_bytes in sorted(demand.bytes_at.items()) if name != site and size_bytes]
         copy_s = next(one.copy_s for one in ranking.candidates if one.site == site)
         return ",".join(remote), _LATE * copy_s + _LATE_S if copy_s else 0.0

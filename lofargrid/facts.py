@@ -66,7 +66,7 @@ class Flight:
     """How the attempt stands that a job waits for, and how long such things take. None is unknown.
 
     ``node`` is the quarantine of its node, ``site`` of its site, ``shut`` the quarantined nodes of its site,
-    ``avoided`` the nodes that it keeps away from.
+    ``avoided`` the nodes that it keeps away from. ``guarded`` says whether what no node takes is taken back.
     """
 
     usual_s: float | None
@@ -76,6 +76,7 @@ class Flight:
     site: QuarantineRecord | None
     shut: tuple[QuarantineRecord, ...]
     avoided: tuple[str, ...]
+    guarded: bool
 
 
 @dataclass(frozen=True)
@@ -283,6 +284,7 @@ class Gatherer:
             site=there.get(""),
             shut=tuple(one for one in there.values() if one.node),
             avoided=self._avoided(job, step, attempt),
+            guarded=self.sites.get(attempt.site, Site("")).guarded,
         )
 
     def _avoided(self, job: Job, step: Step, attempt: AttemptRecord) -> tuple[str, ...]:

@@ -101,7 +101,9 @@ class Session:
         """Read and freeze a production, as its writer wrote it."""
         return self.frozen(read_production(path), path)
 
-    def frozen(self, document: ProductionDocument, path: Path, pipeline: Pipeline | None = None) -> Recipe:
+    def frozen(
+        self, document: ProductionDocument, path: Path, pipeline: Pipeline | None = None, anywhere: bool = False
+    ) -> Recipe:  # fmt: skip
         """Freeze a production.
 
         Parameters
@@ -112,9 +114,12 @@ class Session:
             The production.yaml that says so, for relative paths and what is told.
         pipeline
             Its pipeline, if that has been read already.
+        anywhere
+            Also one that this version can only rehearse: with grid sites, storages and batch systems.
         """
         with told_of(path):
-            _refuse_remote(document)
+            if not anywhere:
+                _refuse_remote(document)
             self.software(document.software)
             folder = assets.pipeline_folder(document.pipeline, self.settings.pipelines)
             return read_recipe(document, path, folder, assets.common_scripts(), pipeline)

@@ -3,30 +3,38 @@
 import json
 import random
 import statistics
-import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from lofargrid.cli import campaigning
+from lofargrid.cli.producing import Like
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text, count, note, seconds_text, table
-from lofargrid.errors import Fault, InputError
+from lofargrid.config import read_production
+from lofargrid.errors import InputError
 from lofargrid.model import Site
+from lofargrid.probing import probe_name
 from lofargrid.productions import recipe_of
 from lofargrid.recipes import Recipe
 from lofargrid.rehearsal import costs, picture
-from lofargrid.rehearsal.costs import Measured
 from lofargrid.rehearsal.forecast import DEFAULT_BYTES, Forecast, forecast
 from lofargrid.simulation.faults import Faults
-from lofargrid.sites import LOCAL, SHIPPED, read_sites
+from lofargrid.simulation.work import StepCost
+from lofargrid.sites import LOCAL, SHIPPED, choose, read_sites
 from lofargrid.tracker import Tracker
 
 PERIODS_S = {1_000: 60.0, 10_000: 120.0}
 _LONGEST_PERIOD_S = 300.0
+_FEW = 100
+_MOST_ALIKE = 20
 
 
 class Weather(StrEnum):
@@ -44,95 +52,128 @@ def register(app: typer.Typer) -> None:
 
 def sim(
     context: typer.Context,
-    production: Annotated[Path, typer.Argument(metavar="PRODUCTION.YAML", help="What to rehearse.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="production.yaml or campaign.csv.")],
+    like: Like = None,
     sites: Annotated[
-        Path | None, typer.Option(metavar="SITES.YAML", help="More sites, or others; as in sites.yaml.")
+        Path | None, typer.Option(metavar="SITES.YAML", help="More sites, or other figures of known ones.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same rehearsal.")] = 1,
-    repeat: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Rehearse with as many seeds.")] = 3,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same rehearsal.")] = 1,
+    repeat: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Rehearse with that many seeds.")] = 3,
     faults: Annotated[Weather, typer.Option(help="How much goes wrong.")] = Weather.NONE,
     to: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="Draw it over time, as .png, .svg or .pdf.")
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw the first one over time: .png, .svg, .pdf.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-) -> None:
-    """Rehearse a production on a simulated grid. Tells how long it takes and what it asks of sites and links."""
+) -> int:
+    """Rehearse a production or a campaign on a simulated grid. Tells how long it takes and what it asks of the sites.
+
+    Exit code 0: it comes to an end; 1: it does not, and why is told.
+    """
     session: Session = context.obj
-    recipe = _sized(session, session.recipe(production))
-    where = _sites(session, sites, recipe)
-    steps = costs.costs(recipe, _measured(session, recipe))
-    found = [
-        forecast([recipe], where, steps, one, _faults(faults, one), period_s=_period_s(recipe))
-        for one in _seeds(seed, repeat)
-    ]
+    recipes = _sized(session, _recipes(session, file, like))
+    where = _sites(session, sites, recipes)
+    steps = _costs(session, recipes)
+    name = recipes[0].production if len(recipes) == 1 else file.stem
+    found = []
+    for one in range(seed, seed + repeat):
+        with _progress(f"{name}, seed {one}", sum(len(recipe.subbands) for recipe in recipes)) as show:
+            found.append(forecast(recipes, where, steps, one, _faults(faults, one), show, period_s=_period_s(recipes)))
     if to:
-        title = f"{recipe.production}, seed {seed}: {seconds_text(found[0].makespan_s)}"
-        picture.draw(found[0], title, to)
+        picture.draw(found[0], f"{name}, seed {seed}: {seconds_text(found[0].makespan_s)}", to)
         note(f"picture: {to}")
     if as_json:
         print(json.dumps([_plain(one) for one in found], indent=1))
     else:
-        _print(recipe, found)
+        _print(name, found)
+    return 0 if all(one.ended for one in found) else 1
 
 
-def _seeds(first: int, repeat: int) -> Sequence[int]:
-    seeds = range(first, first + repeat)
-    if sys.stderr.isatty() and repeat > 1:
-        note(f"rehearsing with {count(repeat, 'seed')} ...")
-    return seeds
+def _recipes(session: Session, file: Path, like: Path | None) -> list[Recipe]:
+    if not campaigning.is_table(file):
+        return [session.frozen(read_production(file), file, anywhere=True)]
+    reading = campaigning.read(session, file, like, "")
+    if reading.faults:
+        raise InputError(*reading.faults)
+    return [
+        session.frozen(row.document, reading.like, reading.pipeline, anywhere=True) for row in reading.campaign.rows
+    ]  # fmt: skip
 
 
-def _sized(session: Session, recipe: Recipe) -> Recipe:
-    """The recipe with the size of each input: as listed, as it lies here, or as subbands usually are."""
+@contextmanager
+def _progress(title: str, subbands: int) -> Iterator[Callable[[Tracker, float], None]]:
+    """Show that a long rehearsal goes on: the virtual time, once a second, where a human looks."""
+    console = Console(stderr=True)
+    if not console.is_terminal or subbands < _FEW:
+        yield lambda tracker, elapsed_s: None
+        return
+    with console.status(title) as status:
+        shown = 0.0
+
+        def show(tracker: Tracker, elapsed_s: float) -> None:
+            nonlocal shown
+            if time.monotonic() - shown > 1.0:
+                shown = time.monotonic()
+                status.update(f"{title}: {seconds_text(elapsed_s)} of virtual time")
+
+        yield show
+
+
+def _sized(session: Session, recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes with the size of each input: as listed, as it lies here, or as subbands usually are."""
     storage = session.storage()
     guessed = 0
-    subbands = []
-    for one in recipe.subbands:
-        size = one.size_bytes
-        if size is None and one.url.startswith("file://"):
-            found = storage.stat(one.url)
-            size = found.size_bytes if found else None
-        guessed += size is None
-        subbands.append(replace(one, size_bytes=size or DEFAULT_BYTES))
+    sized = []
+    for recipe in recipes:
+        subbands = []
+        for one in recipe.subbands:
+            size = one.size_bytes
+            if size is None and one.url.startswith("file://"):
+                found = storage.stat(one.url)
+                size = found.size_bytes if found else None
+            guessed += size is None
+            subbands.append(replace(one, size_bytes=size or DEFAULT_BYTES))
+        sized.append(replace(recipe, subbands=tuple(subbands)))
     if guessed:
         note(f"{count(guessed, 'input')} of unknown size: {bytes_text(DEFAULT_BYTES)} each is taken")
-    return replace(recipe, subbands=tuple(subbands))
+    return sized
 
 
-def _sites(session: Session, more: Path | None, recipe: Recipe) -> dict[str, Site]:
-    """The sites of a rehearsal: all but this machine, unless the production runs here."""
+def _sites(session: Session, more: Path | None, recipes: Sequence[Recipe]) -> dict[str, Site]:
+    """The sites of a rehearsal: those of the grid, and what lies on this machine is copied from it."""
     known = read_sites(SHIPPED, *session.settings.sites, *([more] if more else []))
     grid = {name: site for name, site in known.items() if name != LOCAL}
-    wanted = set(recipe.allowed(grid))
-    if not any(site.slots for name, site in grid.items() if name in wanted):
-        raise InputError(Fault("none of the production's sites computes", "Name others", field="sites"))
+    for wanted in {tuple([one.sites] if isinstance(one.sites, str) else one.sites) for one in recipes}:
+        choose(wanted[0] if len(wanted) == 1 else list(wanted), grid)
     return grid
 
 
-def _measured(session: Session, recipe: Recipe) -> list[Measured]:
-    """What the steps of this pipeline took in the productions of the tracker, if any ran."""
-    if not session.tracker_path.exists():
-        note(_UNMEASURED)
-        return []
-    tracker = session.tracker()
-    seen = [one for name in _alike(tracker, recipe) for one in costs.measured(tracker, name)]
-    if seen:
-        steps = ", ".join(sorted({one.step for one in seen}))
-        note(f"measured in {count(len(seen), 'job')} that ran before: {steps}")
-    else:
-        note(_UNMEASURED)
-    return seen
+def _costs(session: Session, recipes: Sequence[Recipe]) -> dict[str, StepCost]:
+    """What the steps take: as measured in the productions of the tracker, or else as their pipeline grants."""
+    tracker = session.tracker() if session.tracker_path.exists() else None
+    found: dict[str, StepCost] = {}
+    for recipe in {one.pipeline.pipeline: one for one in recipes}.values():
+        seen = [one for name in _alike(tracker, recipe) for one in costs.measured(tracker, name)] if tracker else []
+        if seen:
+            steps = ", ".join(sorted({one.step for one in seen}))
+            note(f"measured in {count(len(seen), 'job')} that ran before: {steps}")
+        else:
+            note(_UNMEASURED)
+        found |= costs.costs(recipe, seen)
+    return found
 
 
-_UNMEASURED = "nothing of this pipeline has run yet: half of the walltime that it grants is taken; `run --probe 3` measures"
+_UNMEASURED = (
+    "nothing of this pipeline has run yet, so half of what it grants is taken; `run --probe 3` lets us measure"
+)  # fmt: skip
 
 
 def _alike(tracker: Tracker, recipe: Recipe) -> list[int]:
-    """The latest productions of the same pipeline, the production itself and its probe first."""
-    own = [one.id for one in tracker.productions() if one.name in (recipe.production, f"{recipe.production}-probe")]
+    """The productions to measure: this one and its probe, or else the latest of the same pipeline."""
+    every = tracker.productions()
+    own = [one.id for one in every if one.name in (recipe.production, probe_name(recipe.production))]
     if own:
         return own
-    latest = tracker.productions()[-20:]
+    latest = every[-_MOST_ALIKE:]
     return [one.id for one in latest if recipe_of(tracker, one).pipeline.pipeline == recipe.pipeline.pipeline]
 
 
@@ -147,8 +188,9 @@ def _faults(weather: Weather, seed: int) -> Faults:
     )  # fmt: skip
 
 
-def _period_s(recipe: Recipe) -> float:
-    jobs = len(recipe.subbands) * len(recipe.steps)
+def _period_s(recipes: Sequence[Recipe]) -> float:
+    """Virtual seconds between two ticks: fewer ticks for more jobs."""
+    jobs = sum(len(one.subbands) * len(one.steps) for one in recipes)
     return next((period for most, period in PERIODS_S.items() if jobs <= most), _LONGEST_PERIOD_S)
 
 
@@ -156,27 +198,29 @@ def _plain(one: Forecast) -> dict[str, object]:
     return {key: value for key, value in asdict(one).items() if key not in ("running", "links", "scratch")}
 
 
-def _print(recipe: Recipe, found: Sequence[Forecast]) -> None:
-    spans = sorted(one.makespan_s for one in found)
-    middle = statistics.median(spans)
-    ranged = f" ({seconds_text(spans[0])} to {seconds_text(spans[-1])})" if len(spans) > 1 else ""
+def _print(name: str, found: Sequence[Forecast]) -> None:
     first = found[0]
-    print(f"{recipe.production}: {count(first.jobs, 'job')}, {seconds_text(middle)}{ranged}")
-    print(f"  core-hours  {first.core_hours:.0f}, of them {first.wasted_core_hours:.0f} in attempts that fail")
+    print(f"{name}: {count(first.jobs, 'job')}, {_range([one.makespan_s for one in found], seconds_text)}")
+    hours = _range([one.core_hours for one in found], lambda value: f"{value:.0f}")
+    print(f"  core-hours  {hours}, of them {first.wasted_core_hours:.0f} in attempts that fail")
     print(f"  jobs at     {_pairs(first.jobs_at, str)}")
     print(f"  scratch     {_pairs(first.peak_scratch_bytes, bytes_text)} at most")
     rows = [
-        [name, f"{first.wide_tb[name]:.1f}", f"{rate:.0f}", f"{first.cap_mb_s[name]:.0f}"]
-        for name, rate in first.wide_mb_s.items()
+        [site, f"{first.wide_tb[site]:.2f}", f"{rate:.0f}", f"{first.cap_mb_s[site]:.0f}"]
+        for site, rate in first.wide_mb_s.items()
     ]
     if rows:
         print(table(["wide-area link", "TB", "MB/s at most", "cap"], rows))
-    for trouble in first.troubles if not first.ended else ():
-        note(trouble)
-    if not first.ended:
-        note("it does not come to an end: see the trouble above")
+    for one in found:
+        if not one.ended:
+            note(f"seed {one.seed} does not come to an end: {'; '.join(one.troubles) or 'nothing moves any more'}")
 
 
-def _pairs(values: Mapping[str, object], text: object) -> str:
-    assert callable(text)
+def _range(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """The middle one, and from where to where they go."""
+    middle, least, most = text(statistics.median(values)), text(min(values)), text(max(values))
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def _pairs(values: Mapping[str, int], text: Callable[[int], str]) -> str:
     return ", ".join(f"{name} {text(value)}" for name, value in values.items()) or "none"

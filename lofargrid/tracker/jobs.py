@@ -153,7 +153,7 @@ class Jobs(Store):
         Returns
         -------
         moved
-            False if somebody moved it before.
+            False if somebody moved it before, or a later generation took its place.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Jobs(Store):
             raise IllegalMoveError(f"{job.name}: {job.state} -> {new} is no move")
         moved = self.write(
             "UPDATE jobs SET state = ?, reason = ?, detail = ?, not_before = ?, updated = ?,"
-            " attempt = coalesce(?, attempt), tries = coalesce(?, tries) WHERE id = ? AND state = ?",
+            " attempt = coalesce(?, attempt), tries = coalesce(?, tries) WHERE id = ? AND state = ? AND current",
             new, reason, detail, not_before, now, attempt, tries, job.id, job.state,
         )  # fmt: skip
         if not moved:

@@ -11,7 +11,6 @@ from lofargrid.tracker import records
 from lofargrid.tracker.records import QuarantineRecord
 from lofargrid.tracker.store import Store, marks
 
-
 _CLEARLY = 1.5
 """A step that runs for so many times as long as it took to fail elsewhere goes well so far."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 
-from .contract import JobSpec, Reason
+from .contract import JobSpec, Reason, Stage
 from .environment import Place, program_of
 from .failure import Failure
 from .log import Log
@@ -17,9 +17,8 @@ from .watch import Bounds, Ending, execute
 TELLING_BYTES = 1 << 16
 # The first that occurs wins. DP3 and wsclean say `std exception detected: ...`.
 TELLING_WORDS = ("std exception", "Error", "ERROR", "error", "Exception")
-NO_MEMORY_WORDS = (b"bad_alloc", b"Cannot allocate memory", b"MemoryError")
-NO_SPACE_WORDS = (b"No space left on device", b"Disk quota exceeded")
-KILLED_EXIT = 128 + signal.SIGKILL  # how a shell reports that its command was killed
+# The kernel's killer strikes a little before our sample sees the limit reached.
+NEAR_THE_LIMIT = 0.8
 
 
 class Tail:
@@ -120,15 +119,16 @@ def _breach_text(command: Sequence[str], ending: Ending, spec: JobSpec) -> str:
 
 
 def _reason(ending: Ending, tail: bytes, memory_bytes: float) -> Reason:
-    if any(word in tail for word in NO_MEMORY_WORDS):
-        return Reason.OUT_OF_MEMORY
-    if any(word in tail for word in NO_SPACE_WORDS):
-        return Reason.SCRATCH_FULL
-    killed = ending.signal == signal.SIGKILL or ending.exit_code == KILLED_EXIT
-    # The kernel's killer strikes a little before our sample sees the limit reached.
-    if killed and ending.peak_bytes >= 0.8 * memory_bytes:
-        return Reason.OUT_OF_MEMORY
-    return Reason.PAYLOAD_FAILED if ending.signal is None else Reason.PAYLOAD_KILLED
+    from . import causes  # only a failure pays for it
+
+    stage, text = Stage.PAYLOAD.value, tail.decode("utf-8", "replace")
+    told = causes.cause_by_words(stage, text, ending.exit_code, ending.signal)
+    silent_kill = told is None and causes.killer_of(ending.exit_code, ending.signal) == signal.SIGKILL
+    if silent_kill or told is Reason.PAYLOAD_KILLED:
+        # Words cannot tell the kernel's killer from another; what was used can.
+        near = ending.peak_bytes >= NEAR_THE_LIMIT * memory_bytes
+        return Reason.OUT_OF_MEMORY if near else Reason.PAYLOAD_KILLED
+    return told or causes.cause_by_ending(stage, ending.exit_code, ending.signal)
 
 
 def telling(tail: bytes) -> str:

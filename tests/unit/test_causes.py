@@ -420,9 +420,14 @@ def crowded_out(folder: Path) -> Asked:
 
 @cause("it is queued at its site", "submitted to nowhere", f"since {at(0)}", "waits there for a node")
 def queued(folder: Path) -> Asked:
-    world = started(folder)
+    world = started(folder, sites=guarded(nowhere=5))
     world.tick(later_s=300)
     return ask(world, name(100), since=stamp(0))
+
+
+@cause("it is queued where nodes are not told apart", "submitted to nowhere", "waits there for a free slot")
+def queued_here(folder: Path) -> Asked:
+    return ask(started(folder), name(100), since=stamp(0), remedy="those before it")
 
 
 @cause("it is queued longer than usual", "submitted to nowhere", "long", "usually 1 min")

@@ -82,12 +82,22 @@ def test_a_tail_forgets_what_is_old() -> None:
     ("script", "reason", "number"),
     [
         ("kill -9 $$", Reason.PAYLOAD_KILLED, signal.SIGKILL),
-        ("kill -SEGV $$", Reason.PAYLOAD_KILLED, signal.SIGSEGV),
+        ("kill -SEGV $$", Reason.PAYLOAD_CRASHED, signal.SIGSEGV),
+        ("kill -ILL $$", Reason.NODE_UNFIT, signal.SIGILL),
         ("kill -40 $$", Reason.PAYLOAD_KILLED, 40),
         ("echo terminate called after throwing std::bad_alloc; kill -ABRT $$", Reason.OUT_OF_MEMORY, 6),
         ("echo fork: Cannot allocate memory; exit 1", Reason.OUT_OF_MEMORY, None),
         ("echo write: No space left on device >&2; exit 1", Reason.SCRATCH_FULL, None),
-        ("sh -c 'kill -9 $$'; exit $?", Reason.PAYLOAD_FAILED, None),
+        ("sh -c 'kill -9 $$'; exit $?", Reason.PAYLOAD_KILLED, None),
+        ("sh -c 'kill -SEGV $$'; exit $?", Reason.PAYLOAD_CRASHED, None),
+        ("no-such-program", Reason.SOFTWARE_MISSING, None),
+        (
+            "echo Connection refused, trying again; echo ValueError: no finite solutions; exit 1",
+            Reason.PAYLOAD_FAILED,
+            None,
+        ),
+        ("cat gone.skymodel", Reason.INPUT_MISSING, None),
+        ("exit 1", Reason.PAYLOAD_FAILED, None),
     ],
 )
 def test_how_a_command_died_gives_the_reason(attempt: Attempt, script: str, reason: Reason, number: int | None) -> None:
@@ -99,6 +109,13 @@ def test_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> None:
     hungry = "import os; x = b'x' * (52 << 20); os.kill(os.getpid(), 9)"
     report = attempt.run(commands=((PYTHON, "-I", "-S", "-c", hungry),), limits=SMALL)
     assert (report.reason, report.signal) == (Reason.OUT_OF_MEMORY, 9)
+
+
+def test_a_child_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> None:
+    hungry = "import os, time; x = b'x' * (52 << 20); time.sleep(0.3); os.kill(os.getpid(), 9)"
+    script = f'"{PYTHON}" -I -S -c "{hungry}"; exit $?'
+    report = attempt.run(commands=(shell(script),), limits=SMALL)
+    assert (report.reason, report.exit_code) == (Reason.OUT_OF_MEMORY, 137)
 
 
 def test_more_memory_than_allowed_ends_the_payload(attempt: Attempt) -> None:
@@ -196,7 +213,7 @@ def test_a_program_that_cannot_be_executed_says_why(attempt: Attempt) -> None:
     path.write_text("#!/no/such/interpreter\n")
     path.chmod(0o755)
     report = attempt.run(commands=(("sandbox/odd",),))
-    assert (report.reason, report.exit_code) == (Reason.PAYLOAD_FAILED, 127)
+    assert (report.reason, report.exit_code) == (Reason.SOFTWARE_MISSING, 127)
     assert "cannot start" in report.detail
 
 
