@@ -18,6 +18,7 @@ from lofargrid.pipelines import Step
 from lofargrid.placement import BY_DATA, Line, Policy, Ranking, Spread, Standing
 from lofargrid.productions import Recipes
 from lofargrid.quarantining import Quarantine
+from lofargrid.recalling import Recalling
 from lofargrid.recipes import Recipe
 from lofargrid.rendering import Surroundings, render
 from lofargrid.sharing import Claim
@@ -67,6 +68,8 @@ class Dispatch:
         Decides what comes after a job that cannot be handed over.
     quarantine
         Tells which sites are shut.
+    recalling
+        Brings online what is on tape.
     places
         Where things lie.
     policy
@@ -75,7 +78,7 @@ class Dispatch:
 
     def __init__(
         self, tracker: Tracker, backend: Backend, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
-        following: Following, quarantine: Quarantine, places: Places, policy: Policy = BY_DATA,
+        following: Following, quarantine: Quarantine, recalling: Recalling, places: Places, policy: Policy = BY_DATA,
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._backend = backend
@@ -84,6 +87,7 @@ class Dispatch:
         self._moves = moves
         self._following = following
         self._quarantine = quarantine
+        self._recalling = recalling
         self._places = places
         self._policy = policy
         self._slots = sum(site.slots for site in sites.values())
@@ -105,7 +109,7 @@ class Dispatch:
         # Jobs that cannot use what is free must not keep others from being ready; nor may they pile up.
         held_up = {kind.production_id for kind in stuck} if sum(kind.count for kind in stuck) >= most else set()
         going = self._claims(kind for kind in kinds if key_of(kind) not in self._stuck)
-        room = most - sum(claim.most for claim in going.values())
+        room = most - sum(claim.most for claim in going.values()) - self._tracker.recalling_count()
         while room > 0:
             with self._tracker.transaction():
                 started = self._start_some(min(room, _BATCH), held_up)
@@ -125,7 +129,7 @@ class Dispatch:
     def _claim(self, production_id: int) -> Claim:
         """What a production asks for; what of it is ready already counts as if it had its place."""
         production = self._tracker.production_by_id(production_id)
-        ahead = self._count(production_id, JobState.READY, JobState.SUBMITTED, JobState.RUNNING)
+        ahead = self._count(production_id, JobState.RECALLING, JobState.READY, JobState.SUBMITTED, JobState.RUNNING)
         waiting = self._count(production_id, JobState.WAITING)
         return Claim(production_id, waiting, ahead, production.priority, production.max_running)
 
@@ -145,7 +149,7 @@ class Dispatch:
         taught = self._lesson(recipe, job)
         if taught and not job.grown:
             self._tracker.change_demand(job.id, taught, job.shunned)
-        self._moves.move(job, JobState.READY)
+        self._moves.move(job, JobState.RECALLING if self._recalling.needed(recipe, job) else JobState.READY)
         self._tracker.settle_at(job.id, demand_by(self._tracker, recipe, job, self._sites).home)
 
     def _lesson(self, recipe: Recipe, job: Job) -> Mapping[str, float]:

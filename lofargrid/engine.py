@@ -16,10 +16,11 @@ from lofargrid.placement import BY_DATA, Policy
 from lofargrid.productions import Recipes, refresh
 from lofargrid.provenance import provenance
 from lofargrid.quarantining import Prober, Quarantine
+from lofargrid.recalling import Recalling
 from lofargrid.retry import Rule
 from lofargrid.scratch import Scratch
 from lofargrid.states import FINAL, JobState, Reason
-from lofargrid.storage.base import Storage
+from lofargrid.storage.base import Recall, Storage
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import Expansion
 
@@ -56,6 +57,8 @@ class Engine:
         What to do after a failure.
     policy
         How sites are chosen.
+    recall
+        Brings files from tape; None where no tapes can be reached.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Engine:
         clock: Callable[[], datetime],
         rules: Mapping[Reason, Rule] = retry.RULES,
         policy: Policy = BY_DATA,
+        recall: Recall | None = None,
     ) -> None:
         self._tracker = tracker
         self._backend = backend
@@ -80,8 +84,18 @@ class Engine:
         self._following = Following(
             tracker, backend, sites, self._recipes, self._moves, self._quarantine, rules
         )  # fmt: skip
+        self._recalling = Recalling(tracker, recall, sites, self._recipes, self._moves, clock)
         self._dispatch = Dispatch(
-            tracker, backend, sites, self._recipes, self._moves, self._following, self._quarantine, places, policy
+            tracker,
+            backend,
+            sites,
+            self._recipes,
+            self._moves,
+            self._following,
+            self._quarantine,
+            self._recalling,
+            places,
+            policy,
         )
         self._scratch = Scratch(
             tracker, storage, self._recipes, lambda recipe, name: places.scratch(recipe, sites[name])
@@ -101,6 +115,7 @@ class Engine:
         self._guard("review", self._quarantine.review)
         self._guard("take back", self._following.take_back)
         self._guard("start", self._dispatch.start)
+        self._guard("recall", self._recalling.review)
         self._guard("submit", self._submit)
         self._guard("clean", self._clean)
         self._guard("note", self._note_troubles)

@@ -148,7 +148,7 @@ class Site:
     is no compute. ``cores`` to ``scratch_mb`` bound one job. ``prefixes`` start the URLs of the files it holds,
     ``scratch`` is the folder URL of its intermediates. ``transfers`` copies may cross its wide-area link at once,
     ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
-    are quarantined by evidence.
+    are quarantined by evidence. With ``tape`` what it holds may be on tape only.
     """
 
     name: str
@@ -166,6 +166,7 @@ class Site:
     bandwidth_mb_s: float = 1000.0
     stream_mb_s: float = 50.0
     guarded: bool = True
+    tape: bool = False
 
 
 @dataclass(frozen=True)

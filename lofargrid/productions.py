@@ -114,7 +114,7 @@ def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> En
 
 def differences(tracker: Tracker, standing: ProductionRecord, recipe: Recipe) -> list[str]:
     """What differs between the recipe that a production stands with and another one, a line each."""
-    return recipes.differences(tracker.recipe(standing.id), recipe, tracker.subbands(standing.id))
+    return recipes.differences(tracker.recipe(standing.id), tracker.subbands(standing.id), recipe)
 
 
 def _refusal(recipe: Recipe, lines: list[str]) -> InputError:
@@ -264,7 +264,8 @@ def retry_failed(tracker: Tracker, jobs: list[Job], now: str) -> tuple[str, ...]
         job = tracker.job_by_id(waiting.pop().id)
         if job.state not in (JobState.FAILED, JobState.CANCELLED) or job.reason is Reason.FREQUENCY_CLASH:
             continue  # two subbands of one frequency stay so until the list is changed
-        tracker.reset(job, now)
+        if not tracker.reset(job, now):
+            continue  # a later generation took its place
         names.append(job.name)
         for one in tracker.dependents(job.id):
             if one.state is JobState.READY:  # what it may go without is judged anew
@@ -280,13 +281,13 @@ def retry_failed(tracker: Tracker, jobs: list[Job], now: str) -> tuple[str, ...]
 
 def redo_stale(tracker: Tracker, production: ProductionRecord, now: str) -> Entered:
     """Build the next generation of the merges that a late success made stale, and of what needs them."""
-    recipe = recipe_of(tracker, production)
-    redo: set[str] = set()
-    waiting = [job for job in tracker.jobs(production.id) if job.stale]
-    while waiting:
-        job = waiting.pop()
-        if job.name not in redo:
-            redo.add(job.name)
-            waiting += tracker.dependents(job.id)
     with tracker.transaction():
+        recipe = recipe_of(tracker, production)
+        redo: set[str] = set()
+        waiting = [job for job in tracker.jobs(production.id) if job.stale]
+        while waiting:
+            job = waiting.pop()
+            if job.name not in redo:
+                redo.add(job.name)
+                waiting += tracker.dependents(job.id)
         return refresh(tracker, production.id, recipe, now, redo)

@@ -412,24 +412,23 @@ def from_json(text: str, subbands: Sequence[Subband]) -> Recipe:
     )  # fmt: skip
 
 
-def differences(old: str, new: Recipe, listed: Sequence[Subband] | None = None) -> list[str]:
+def differences(old: str, listed: Sequence[Subband], new: Recipe) -> list[str]:
     """What differs between a frozen recipe and a new one, a line each.
 
     Parameters
     ----------
     old
         The frozen recipe's JSON.
+    listed
+        Its subbands.
     new
         The new recipe.
-    listed
-        The subbands of the frozen one. Without them inputs are not compared.
     """
-    fields, after = json.loads(old), {**new.choices}
-    before = {name: fields[name] for name in fields if name not in ("completed", "files", "templates", "imports")}
-    before["pipeline"] = fields["completed"]
-    if listed is not None:
-        before["inputs"], after["inputs"] = _inputs(listed), _inputs(new.subbands)
-    told = dict(_flat("", before)), dict(_flat("", json.loads(json.dumps(after, default=str))))
+    fields = json.loads(old)
+    choices = {name: fields[name] for name in fields if name not in ("completed", "files", "templates", "imports")}
+    before = {**choices, "pipeline": fields["completed"], "inputs": _inputs(listed)}
+    after = json.loads(json.dumps(new.content(), default=str))
+    told = dict(_flat("", before)), dict(_flat("", after))
     lines = []
     for key in dict.fromkeys([*told[0], *told[1]]):
         values = [one.get(key) for one in told]

@@ -50,6 +50,7 @@ class SiteDocument(Document):
     bandwidth_mb_s: Positive = Site.bandwidth_mb_s
     stream_mb_s: Positive = Site.stream_mb_s
     guarded: bool = Site.guarded
+    tape: bool = Site.tape
 
     @field_validator("grid_name")
     @classmethod

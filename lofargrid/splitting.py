@@ -134,11 +134,12 @@ class Splitting:
         """
         numbers = {member.key: member.subband.number for member in self._members[beam]}
         placed = _of_one_clock({key: known[key] for key in numbers if key in known})
-        distances = {(one.clock_mhz, one.number - numbers[key]) for key, one in placed.items()}
-        if len(distances) == 1 and 1 < len(placed) < len(numbers):
-            clock, distance = distances.pop()
-            for key, number in numbers.items():
-                placed.setdefault(key, AbsoluteSubband(clock, number + distance))
+        if 1 < len(placed) < len(numbers):
+            distances = {(one.clock_mhz, one.number - numbers[key]) for key, one in placed.items()}
+            if len(distances) == 1:
+                clock, distance = distances.pop()
+                for key, number in numbers.items():
+                    placed.setdefault(key, AbsoluteSubband(clock, number + distance))
         return placed
 
     def groups(
@@ -212,7 +213,7 @@ class Splitting:
             sap=beam[2],
             key=key,
             signature=self._signature(one, beam, key, members),
-            subbands=tuple([member.key for member in members]),
+            subbands=(key,) if one.each else tuple(member.key for member in members),
             needs=tuple(needs),
             expansion=tuple(expansion),
             group=group,

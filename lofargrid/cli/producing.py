@@ -27,7 +27,9 @@ from lofargrid.errors import Fault, InputError
 from lofargrid.model import PlannedJob
 from lofargrid.names import safe_name
 from lofargrid.pipelines import Pipeline, read_pipeline
+from lofargrid.probing import probe_of
 from lofargrid.recipes import Recipe
+from lofargrid.states import JobState
 
 ProductionFile = Annotated[
     Path,
@@ -209,18 +211,35 @@ def run(
     replan: Replan = False,
     like: Like = None,
     campaign: CampaignName = "",
+    probe: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Only N subbands of each SAP, as NAME-probe: `sim` measures them."),
+    ] = None,
 ) -> int:
     """Enter a production or a campaign and see it through. Ctrl-C loses nothing; the same command goes on."""
     session: Session = context.obj
     name = str(file)
     if not file.exists() and safe_name(name):
-        _refuse_entered_options(session, name, replan, like, campaign)
+        _refuse_entered_options(session, name, replan, like, campaign, probe)
     else:
-        name = _enter(session, file, replan, like, campaign)
-    return progress.see_through(session, name)
+        name = _enter(session, file, replan, like, campaign, probe)
+    code = progress.see_through(session, name)
+    if probe:
+        _tell_what_next(session, name, file)
+    return code
 
 
-def _refuse_entered_options(session: Session, name: str, replan: bool, like: Path | None, campaign: str) -> None:
+def _tell_what_next(session: Session, name: str, file: Path) -> None:
+    """What a probe is good for, once anything of it can be measured."""
+    tracker = session.tracker()
+    entered = tracker.production(name)
+    if entered and tracker.jobs(entered.id, [JobState.SUCCEEDED]):
+        note(f"`sim {file}` tells from what {name} took what the whole of it takes")
+
+
+def _refuse_entered_options(
+    session: Session, name: str, replan: bool, like: Path | None, campaign: str, probe: int | None
+) -> None:
     """A name alone goes on with what is entered."""
     if not session.tracker_path.exists():
         raise InputError(Fault(f"there is no file {name!r}, and nothing is entered yet", "Check the name"))
@@ -228,9 +247,13 @@ def _refuse_entered_options(session: Session, name: str, replan: bool, like: Pat
     for option, given in (("--replan", replan), ("--like", like), ("--campaign", campaign)):
         if given:
             raise InputError(Fault(f"{name} is no file", "Name the file that has changed", field=option))
+    if probe:
+        raise InputError(Fault(f"{name} is no file", "Name its production.yaml", field="--probe"))
 
 
-def _enter(session: Session, file: Path, replan: bool, like: Path | None, campaign: str) -> str:
+def _enter(
+    session: Session, file: Path, replan: bool, like: Path | None, campaign: str, probe: int | None = None
+) -> str:
     """Enter what a file says.
 
     Returns
@@ -238,18 +261,25 @@ def _enter(session: Session, file: Path, replan: bool, like: Path | None, campai
     name
         Of the production or the campaign.
     """
-    if campaigning.is_table(file):
-        return _enter_campaign(session, campaigning.read(session, file, like, campaign), replan)
-    _refuse_campaign_options(file, like, campaign)
-    return _enter_production(session, file, replan)
+    if not campaigning.is_table(file):
+        _refuse_campaign_options(file, like, campaign)
+        return _enter_production(session, file, replan, probe)
+    if probe:
+        remedy = "Name a production.yaml like one of its rows; `sim` of the campaign uses what it took"
+        raise InputError(Fault(f"{file} has many productions", remedy, field="--probe"))
+    return _enter_campaign(session, campaigning.read(session, file, like, campaign), replan)
 
 
-def _enter_production(session: Session, file: Path, replan: bool) -> str:
+def _enter_production(session: Session, file: Path, replan: bool, probe: int | None) -> str:
     document = read_production(file)
-    recipe = session.frozen(document, file)
-    if replan or plans.standing(session, recipe) == plans.NEW:
-        refuse_remote_inputs(recipe)
-        recipe = _inspected(session, recipe, file)
+    whole = session.frozen(document, file)
+    recipe = probe_of(whole, probe) if probe else whole
+    stands = plans.standing(session, recipe)
+    # Which subbands a probe takes depends on what is found of them.
+    if replan or stands == plans.NEW or (probe and stands != plans.UNCHANGED):
+        refuse_remote_inputs(whole)
+        whole = _inspected(session, whole, file)
+        recipe = probe_of(whole, probe) if probe else whole
     tracker = session.tracker()
     with tracker.transaction(), told_of(file):
         refuse_taken(tracker, recipe.production)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -34,6 +34,7 @@ from lofargrid.tracker import Tracker
 PERIODS_S = {1_000: 60.0, 10_000: 120.0}
 _LONGEST_PERIOD_S = 300.0
 _FEW = 100
+Value = TypeVar("Value", int, float)
 _MOST_ALIKE = 20
 
 
@@ -149,17 +150,15 @@ def _sites(session: Session, more: Path | None, recipes: Sequence[Recipe]) -> di
 
 def _costs(session: Session, recipes: Sequence[Recipe]) -> dict[str, StepCost]:
     """What the steps take: as measured in the productions of the tracker, or else as their pipeline grants."""
-    tracker = session.tracker() if session.tracker_path.exists() else None
-    found: dict[str, StepCost] = {}
-    for recipe in {one.pipeline.pipeline: one for one in recipes}.values():
-        seen = [one for name in _alike(tracker, recipe) for one in costs.measured(tracker, name)] if tracker else []
-        if seen:
-            steps = ", ".join(sorted({one.step for one in seen}))
-            note(f"measured in {count(len(seen), 'job')} that ran before: {steps}")
-        else:
-            note(_UNMEASURED)
-        found |= costs.costs(recipe, seen)
-    return found
+    seen = _measured(session.tracker(), recipes) if session.tracker_path.exists() else []
+    if seen:
+        steps = ", ".join(sorted({one.step for one in seen}))
+        note(f"measured in {count(len(seen), 'job')} that ran before: {steps}")
+    else:
+        note(_UNMEASURED)
+    # All are of one pipeline, but parameters choose its steps.
+    various = {tuple(one.steps): one for one in recipes}.values()
+    return {name: cost for one in various for name, cost in costs.costs(one, seen).items()}
 
 
 _UNMEASURED = (
@@ -167,14 +166,19 @@ _UNMEASURED = (
 )  # fmt: skip
 
 
-def _alike(tracker: Tracker, recipe: Recipe) -> list[int]:
-    """The productions to measure: this one and its probe, or else the latest of the same pipeline."""
+def _measured(tracker: Tracker, recipes: Sequence[Recipe]) -> list[costs.Measured]:
+    """What was measured in these productions and their probes, or else in the latest of the same pipeline."""
+    label = recipes[0].pipeline.pipeline
+    names = {one.production for one in recipes}
+    probes = {probe_name(name) for name in names}
     every = tracker.productions()
-    own = [one.id for one in every if one.name in (recipe.production, probe_name(recipe.production))]
-    if own:
-        return own
-    latest = every[-_MOST_ALIKE:]
-    return [one.id for one in latest if recipe_of(tracker, one).pipeline.pipeline == recipe.pipeline.pipeline]
+    own = [one for one in every if one.name in names - probes] + [one for one in every if one.name in probes]
+    for some in (own, every):
+        alike = [one for one in some[-_MOST_ALIKE:] if recipe_of(tracker, one).pipeline.pipeline == label]
+        seen = [measure for one in alike for measure in costs.measured(tracker, one.id)]
+        if seen:
+            return seen
+    return []
 
 
 def _faults(weather: Weather, seed: int) -> Faults:
@@ -195,7 +199,7 @@ def _period_s(recipes: Sequence[Recipe]) -> float:
 
 
 def _plain(one: Forecast) -> dict[str, object]:
-    return {key: value for key, value in asdict(one).items() if key not in ("running", "links", "scratch")}
+    return {key: value for key, value in asdict(one).items() if key not in ("running", "links", "scratch", "tape")}
 
 
 def _print(name: str, found: Sequence[Forecast]) -> None:
@@ -205,15 +209,27 @@ def _print(name: str, found: Sequence[Forecast]) -> None:
     print(f"  core-hours  {hours}, of them {first.wasted_core_hours:.0f} in attempts that fail")
     print(f"  jobs at     {_pairs(first.jobs_at, str)}")
     print(f"  scratch     {_pairs(first.peak_scratch_bytes, bytes_text)} at most")
+    if first.tape_tb:
+        print(f"  from tape   {_pairs(first.tape_tb, lambda terabytes: f'{terabytes:.2f} TB')}")
     rows = [
         [site, f"{first.wide_tb[site]:.2f}", f"{rate:.0f}", f"{first.cap_mb_s[site]:.0f}"]
         for site, rate in first.wide_mb_s.items()
     ]
     if rows:
         print(table(["wide-area link", "TB", "MB/s at most", "cap"], rows))
+    for line in _troubles(found):
+        note(line)
+
+
+def _troubles(found: Sequence[Forecast]) -> Iterator[str]:
+    """What kept rehearsals from their end; what kept several is told once."""
+    kept: dict[str, list[int]] = {}
     for one in found:
-        if not one.ended:
-            note(f"seed {one.seed} does not come to an end: {'; '.join(one.troubles) or 'nothing moves any more'}")
+        for trouble in () if one.ended else one.troubles or ("nothing moves any more",):
+            kept.setdefault(trouble, []).append(one.seed)
+    for trouble, seeds in kept.items():
+        which = f"seed {seeds[0]} does" if len(seeds) == 1 else f"{len(seeds)} of {len(found)} seeds do"
+        yield f"{which} not come to an end: {trouble}"
 
 
 def _range(values: Sequence[float], text: Callable[[float], str]) -> str:
@@ -222,5 +238,5 @@ def _range(values: Sequence[float], text: Callable[[float], str]) -> str:
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
-def _pairs(values: Mapping[str, int], text: Callable[[int], str]) -> str:
+def _pairs(values: Mapping[str, Value], text: Callable[[Value], str]) -> str:
     return ", ".join(f"{name} {text(value)}" for name, value in values.items()) or "none"

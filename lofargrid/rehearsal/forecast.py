@@ -12,6 +12,7 @@ from lofargrid.rehearsal.rehearsal import PERIOD_S, Rehearsal
 from lofargrid.simulation.clock import BIN_S
 from lofargrid.simulation.faults import Faults
 from lofargrid.simulation.grid import Grid
+from lofargrid.simulation.tape import Library
 from lofargrid.simulation.work import StepCost, Work
 from lofargrid.tracker import Tracker
 
@@ -31,7 +32,8 @@ class Series:
 class Forecast:
     """What a rehearsal took. Times in seconds, link loads in MB/s (means over 60 s), storage in bytes.
 
-    ``wide_mb_s`` is the most that each site's wide-area link carried, ``cap_mb_s`` what we may use of it.
+    ``wide_mb_s`` is the most that each site's wide-area link carried, ``cap_mb_s`` what we may use of it, ``tape_tb``
+    what was recalled at each site whose files are all on tape when it begins.
     """
 
     seed: int
@@ -46,9 +48,11 @@ class Forecast:
     cap_mb_s: Mapping[str, float]
     wide_tb: Mapping[str, float]
     peak_scratch_bytes: Mapping[str, int]
+    tape_tb: Mapping[str, float]
     running: tuple[Series, ...]
     links: tuple[Series, ...]
     scratch: tuple[Series, ...]
+    tape: tuple[Series, ...]
     troubles: tuple[str, ...] = ()
 
 
@@ -80,10 +84,11 @@ def forecast(
     period_s
         Virtual seconds between two ticks.
     """
-    grid = Grid(sites, seed, faults or Faults.none(), Work(steps))
+    libraries = {name: Library() for name, site in sites.items() if site.tape}
+    grid = Grid(sites, seed, faults or Faults.none(), Work(steps), libraries)
     for recipe in recipes:
         for one in recipe.subbands:
-            grid.add_file(one.url, one.size_bytes or DEFAULT_BYTES)
+            grid.add_file(one.url, one.size_bytes or DEFAULT_BYTES, on_tape=True)
     held: dict[str, list[tuple[float, float]]] = {name: [] for name in sites}
 
     def watch(tracker: Tracker) -> None:
@@ -144,8 +149,10 @@ def _summary(
         cap_mb_s={name: grid.sites[name].bandwidth_mb_s for name in wide},
         wide_tb={name: sum(link.moved_mb.values()) / 1e6 for name, link in wide.items()},
         peak_scratch_bytes={name: size for name, size in sorted(grid.files.peak_bytes.items()) if name},
+        tape_tb={name: sum(tape.recalled_mb.values()) / 1e6 for name, tape in grid.tapes.items() if tape.recalled_mb},
         running=tuple(_running(grid, name) for name in sorted(at)),
         links=tuple(_rates(name, link.moved_mb) for name, link in wide.items()),
+        tape=tuple(_rates(name, tape.recalled_mb) for name, tape in grid.tapes.items() if tape.recalled_mb),
         scratch=tuple(Series(name, tuple(points)) for name, points in held.items() if len(points) > 1),
         troubles=troubles,
     )

@@ -149,6 +149,11 @@ def _product_problems(
                 read += [recipe.listed[job.role, key].url for key in job.subbands if key not in lacks]
         return fingerprint(name, output, *sorted(read))
 
+    @cache
+    def outdated(name: str) -> bool:
+        """Whether more has come since a job ran, or one that it rests on: `status` tells it, `retry` makes it anew."""
+        return jobs[name].stale or any(outdated(need.name) for need in tracker.needs(jobs[name].id))
+
     for job in jobs.values():
         for name, output in recipe.steps[job.step].outputs.items():
             if not output.product or job.state is not JobState.SUCCEEDED:
@@ -159,7 +164,7 @@ def _product_problems(
                 yield f"the product {url} is missing"
             elif not file.complete:
                 yield f"the product {url} is half"
-            elif not job.stale and file.content != content(job.name, name):
+            elif not outdated(job.name) and file.content != content(job.name, name):
                 yield f"the product {file_name(url)} is not made of what it says"
             elif grid.files.get(f"{url}.json") is None:
                 yield f"the product {url} has no provenance"

@@ -1,6 +1,6 @@
 """A forecast as a picture over time: jobs at each site, load of the links, intermediates on scratch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,20 @@ def draw(one: Forecast, title: str, path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(3, 1, sharex=True, figsize=(10, 9), layout="constrained")
+    figure, panels = pyplot.subplots(4 if one.tape else 3, 1, sharex=True, figsize=(10, 9), layout="constrained")
     figure.suptitle(title)
-    _lines(panels[0], one.running, "jobs running", 1.0)
-    _lines(panels[1], one.links, "wide-area MB/s, mean over 60 s", 1.0)
+    names = sorted({series.name for series in (*one.running, *one.links, *one.scratch, *one.tape)})
+    colours = {name: f"C{number}" for number, name in enumerate(names)}
+    _lines(panels[0], one.running, "jobs running", 1.0, colours)
+    _lines(panels[1], one.links, "wide-area MB/s, mean over 60 s", 1.0, colours)
     for name, cap in one.cap_mb_s.items():
         if one.wide_mb_s[name] > cap / 4:
             panels[1].axhline(cap, color="grey", linewidth=0.7, linestyle=":")
             panels[1].annotate(f"cap {name}", (0, cap), fontsize=7, color="grey")
-    _lines(panels[2], one.scratch, "TB written and kept", _TB)
-    panels[2].set_xlabel("hours")
+    _lines(panels[2], one.scratch, "TB written and kept", _TB, colours)
+    if one.tape:
+        _lines(panels[3], one.tape, "MB/s from tape, mean over 60 s", 1.0, colours)
+    panels[-1].set_xlabel("hours")
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
@@ -44,11 +48,13 @@ def draw(one: Forecast, title: str, path: Path) -> None:
         pyplot.close(figure)
 
 
-def _lines(axes: Any, series: Sequence[Series], label: str, unit: float) -> None:
+def _lines(axes: Any, series: Sequence[Series], label: str, unit: float, colours: Mapping[str, str]) -> None:
+    """One line a site, of the same colour in every panel."""
     for one in series:
         hours = [hour for hour, _ in one.points]
-        axes.step(hours, [value / unit for _, value in one.points], where="post", label=one.name, linewidth=1)
+        values = [value / unit for _, value in one.points]
+        axes.step(hours, values, where="post", label=one.name, linewidth=1, color=colours[one.name])
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
     if series:
-        axes.legend(fontsize=8, ncols=4, loc="upper right")
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -84,14 +84,15 @@ class Rehearsal:
         self.tracker.write("PRAGMA synchronous = OFF")  # the machine does not fail here, only its processes do
         backend: Any = self.grid.backend
         storage: Any = self.grid.storage
+        recall: Any = self.grid.recall if self.grid.tapes else None
         if self._executioner:
             self.tracker.wrap(lambda one: cast(Any, MortalConnection(one, cast(Executioner, self._executioner))))
             backend = MortalPort(backend, self._executioner)
             storage = MortalPort(storage, self._executioner)
+            recall = recall and MortalPort(recall, self._executioner)
         places = Places("rehearsal", "rehearsal", lambda recipe: "/sandbox", self.scratch, self._software)
-        self.engine = Engine(
-            self.tracker, backend, self.grid.sites, storage, places, self.grid.clock.now, self._rules, self._policy
-        )  # fmt: skip
+        sites, clock = self.grid.sites, self.grid.clock.now
+        self.engine = Engine(self.tracker, backend, sites, storage, places, clock, self._rules, self._policy, recall)
 
     @staticmethod
     def scratch(recipe: Recipe, site: Site) -> str:

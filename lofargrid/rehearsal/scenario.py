@@ -10,6 +10,7 @@ from lofargrid.pipelines import Pipeline
 from lofargrid.recipes import Recipe
 from lofargrid.simulation.faults import Faults
 from lofargrid.simulation.grid import Grid
+from lofargrid.simulation.tape import Library
 from lofargrid.simulation.work import StepCost, Work
 
 GB = 10**9
@@ -106,10 +107,11 @@ def scenario(seed: int, calm: bool = False) -> Scenario:
 
 def grid_of(scene: Scenario, seed: int, keep_trace: bool = False) -> Grid:
     """The grid of a campaign, with its files in place."""
-    grid = Grid(scene.sites, seed, scene.faults, WORK, keep_trace=keep_trace)
+    libraries = {name: Library(drives=2, cache_mb=50_000.0) for name, site in scene.sites.items() if site.tape}
+    grid = Grid(scene.sites, seed, scene.faults, WORK, libraries, keep_trace=keep_trace)
     for recipe in scene.recipes:
         for one in recipe.subbands:
-            grid.add_file(one.url, one.size_bytes or GB)
+            grid.add_file(one.url, one.size_bytes or GB, on_tape=True)
     return grid
 
 
@@ -135,6 +137,7 @@ def _site(stream: random.Random, name: str, tier: int) -> Site:
         transfers=stream.choice((3, 10, 50)),
         bandwidth_mb_s=stream.choice((200.0, 1000.0)),
         stream_mb_s=stream.choice((20.0, 50.0)),
+        tape=tier == 1 and stream.random() < 0.5,
     )
 
 

@@ -46,6 +46,10 @@ class Jobs(Store):
         sql = _JOB + f"WHERE j.production_id = ? AND j.current{where} ORDER BY j.id"
         return [records.job(row) for row in self.rows(sql, production_id, *wanted)]
 
+    def in_state(self, state: str) -> list[Job]:
+        """All jobs in a state that few are in."""
+        return [records.job(row) for row in self.rows(_JOB + f"WHERE j.state = '{JobState(state)}' ORDER BY j.id")]
+
     def wake(self, now: str) -> None:
         """Let waiting jobs whose time has come be started, and those that a clock set back would hold up."""
         late = "state = 'waiting' AND not_before IS NOT NULL AND (not_before <= ?1 OR updated > ?1)"
@@ -178,14 +182,24 @@ class Jobs(Store):
         self.event(now, self.production_of(job), job.id, attempt or job.attempt, job.state, new, reason, detail)
         return True
 
-    def reset(self, job: Job, now: str) -> None:
-        """Bring a failed or cancelled job back to waiting, with all its tries."""
-        self.move(job, JobState.WAITING, now, detail="retry", tries=0)
+    def reset(self, job: Job, now: str) -> bool:
+        """Bring a failed or cancelled job back to waiting, with all its tries, for all sites.
+
+        What it has grown to it keeps: that is what its data take, and not what a site did to it.
+
+        Returns
+        -------
+        moved
+            As for `move`.
+        """
+        if not self.move(job, JobState.WAITING, now, detail="retry", tries=0):
+            return False
         self.write(
-            "UPDATE jobs SET detail = '', first_attempt = 1 + (SELECT count(*) FROM attempts WHERE job_id = jobs.id)"
-            " WHERE id = ?",
+            "UPDATE jobs SET detail = '', shunned = NULL, first_attempt = 1 +"
+            " (SELECT count(*) FROM attempts WHERE job_id = jobs.id) WHERE id = ?",
             job.id,
         )
+        return True
 
     def mark_stale(self, job_id: int) -> int:
         """Mark the jobs that went without what this one has made now: they have succeeded or are on their way."""

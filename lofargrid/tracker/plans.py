@@ -16,6 +16,7 @@ from lofargrid.tracker.store import marks
 _FINAL = tuple(FINAL)
 # As plain text: sqlite3 looks long for an adapter of anything else, and there may be a million of them.
 _FAILED, _WAITING = JobState.FAILED.value, JobState.WAITING.value
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 class Plans(Jobs):
@@ -54,8 +55,8 @@ class Plans(Jobs):
                 (ids[job.name], production_id, job.name, job.step, job.role, job.sap, job.key, generation,
                  job.signature, _FAILED if job.reason else _WAITING, job.reason, job.detail,
                  len(job.expansion) + len(job.needs) - sum(map(final.__contains__, job.needs)),
-                 None if job.subbands == (job.key,) else json.dumps(job.subbands),
-                 json.dumps([vars(slot) for slot in job.slots]) if job.slots else None, job.depth, now)
+                 None if job.subbands == (job.key,) else _encode(job.subbands),
+                 _encode([vars(slot) for slot in job.slots]) if job.slots else None, job.depth, now)
                 for job in plan.make
             ),
         )  # fmt: skip
@@ -179,8 +180,8 @@ class Plans(Jobs):
             self.write("UPDATE jobs SET unmet = unmet - 1 + ? WHERE id = ?", open_makers, row["id"])
             self.write("DELETE FROM awaited WHERE job_id = ? AND step = ?", row["id"], expansion.step)
         self.write(
-            "DELETE FROM expansions WHERE production_id = ? AND step = ? AND observation = ? AND sap = ?",
-            expansion.production_id, expansion.step, observation, sap,
+            "DELETE FROM expansions WHERE production_id = ? AND step = ? AND role = ? AND observation = ? AND sap = ?",
+            expansion.production_id, expansion.step, role, observation, sap,
         )  # fmt: skip
         text = f"{expansion.step} of {observation} SAP{sap:03d}: {len(makers)} groups"
         self.event(now, expansion.production_id, text=text)

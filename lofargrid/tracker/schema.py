@@ -85,6 +85,7 @@ CREATE INDEX jobs_stale ON jobs (production_id) WHERE stale AND current;
 -- frees scratch, and one product is worth more than many halves.
 CREATE INDEX jobs_to_start ON jobs (production_id, depth DESC, id)
   WHERE state = 'waiting' AND unmet = 0 AND not_before IS NULL;
+CREATE INDEX jobs_recalling ON jobs (id) WHERE state = 'recalling';
 CREATE INDEX jobs_later ON jobs (not_before) WHERE state = 'waiting' AND not_before IS NOT NULL;
 CREATE INDEX jobs_put_back ON jobs (updated) WHERE state = 'waiting' AND not_before IS NOT NULL;
 CREATE INDEX jobs_ready ON jobs (production_id, step, home, grown, shunned) WHERE state = 'ready';
@@ -118,12 +119,21 @@ CREATE TABLE expansions (
   role TEXT NOT NULL,
   observation TEXT NOT NULL,
   sap INTEGER NOT NULL,
-  PRIMARY KEY (production_id, step, observation, sap)
+  PRIMARY KEY (production_id, step, role, observation, sap)
 ) WITHOUT ROWID;
 CREATE TABLE awaited (
   job_id INTEGER NOT NULL REFERENCES jobs,
   step TEXT NOT NULL,
   PRIMARY KEY (job_id, step)
+) WITHOUT ROWID;
+
+-- Files that were asked for from tape, for the job that reads them. request is empty after it failed.
+CREATE TABLE recalls (
+  url TEXT PRIMARY KEY,
+  job_id INTEGER NOT NULL REFERENCES jobs,
+  request TEXT NOT NULL,
+  since TEXT NOT NULL,
+  failures INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Groups that are made in several parts, because whole they ask for more than any site grants.
@@ -237,7 +247,7 @@ _SIZES = {
     "subbands": {"subbands": "1000000 500 250 1"},
     "tallies": {"tallies": "20000 10 3 1"},
     "needs": {"needs": "1000000 2 1", "needs_by_need": "1000000 2"},
-    "expansions": {"expansions": "1000 1 1 1 1"},
+    "expansions": {"expansions": "1000 1 1 1 1 1"},
     "awaited": {"awaited": "1000 1 1"},
     "attempts": {
         "attempts": "1000000 1",

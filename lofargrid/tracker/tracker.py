@@ -7,8 +7,9 @@ from lofargrid.tracker.files import Files
 from lofargrid.tracker.plans import Plans
 from lofargrid.tracker.productions import Productions
 from lofargrid.tracker.quarantines import Quarantines
+from lofargrid.tracker.recalls import Recalls
 from lofargrid.tracker.sites import Sites
 
 
-class Tracker(Productions, Plans, Attempts, Files, Quarantines, Sites, Campaigns, Diagnoses):
+class Tracker(Productions, Plans, Attempts, Files, Quarantines, Recalls, Sites, Campaigns, Diagnoses):
     """All tables of the tracker behind verbs. Writers run inside `transaction`; a move and its event are one."""

@@ -87,9 +87,9 @@ WHOLE: tuple[Rule, ...] = (
 _MEMORY = (
     r"bad_alloc|bad_array_new_length|cannot allocate (?:memory|workspace|[\d.]+ )|MemoryError|memory exhausted"
     r"|unable to allocate|memory allocation (?:still )?failed|\bout of memory"
-    r"|not enough memory(?! available to increase)|insufficient memory"
-    r"|failed to allocate (?:memory|\d)|malloc(?:\(\))? fail|failed to map segment|can't start new thread|\bENOMEM\b"
-    r"|thread creation failed|pthread_create (?:failed|error)|could not allocate memory|allocation of .* failed"
+    r"|not enough memory(?! available to increase)|insufficient memory|failed to allocate (?:memory|\d)"
+    r"|malloc(?:\(\))? fail|failed to map segment|can't start new thread|\bENOMEM\b|thread creation failed"
+    r"|pthread_create (?:failed|error)|could not allocate memory|allocation of .* failed"
     r"|(?:what\(\):|system_error|thread).*resource temporarily unavailable|insufficient virtual memory"
 )
 _FULL = (
@@ -99,77 +99,73 @@ _FULL = (
 _AWAY = (
     r"connection (?:refused|reset|timed out|closed|aborted|error|lost|was closed|timeout)|could(?:n't| not) connect"
     r"|(?:operation|request|socket|read|transfer|query|gateway|stream|handshake) (?:has )?(?:timed? ?out|timeout"
-    r"|expired)"
-    r"|timed out|no route to host|(?:network|host) is (?:unreachable|down)|unreachable|socket (?:error|disconnect)"
-    r"|(?:could not|couldn't|cannot|can't|unable to|failure to|failed to|failure in) "
-    r"(?:resolve|connect|reach|contact|name res)"
-    r"|name or service not known|temporary failure in name|no such host|name resolution|nodename nor servname"
+    r"|expired)|timed out|no route to host|(?:network|host) is (?:unreachable|down)|unreachable"
+    r"|socket (?:error|disconnect)"
+    r"|(?:could not|couldn't|cannot|can't|unable to|failure to|failed to|failure in) (?:resolve|connect|reach|contact"
+    r"|name res)|name or service not known|temporary failure in name|no such host|name resolution|nodename nor servname"
     r"|invalid address|redirect limit|stream disconnect|hand ?shake failed|end-of-file was reached|broken pipe"
-    r"|network is down"
-    r"|empty reply|remote end closed|closed connection|unexpected EOF while reading|unexpectedly closed"
+    r"|network is down|empty reply|remote end closed|closed connection|unexpected EOF while reading|unexpectedly closed"
     r"|communication error|remote i/o|service (?:is )?(?:temporarily )?unavailable|server (?:is )?(?:overloaded|busy)"
     r"|service busy|bad gateway|internal (?:server )?(?:error|timeout)|too many (?:requests|connections)|i/o timeout"
     r"|connection limit|IncompleteRead|transfer closed with|no (?:read|write) pools|no more replicas|TLS error"
     r"|threshold exceeded|pool(?: \S+)? (?:is )?(?:unavailable|disabled|offline|down)|PinManager|ETIMEDOUT|ECONN\w+"
-    r"|marker timeout|could not open connection|TimeoutError|received corrupted data|could not read (?:status"
-    r"|response|chunk)|deadline exceeded|: EOF$|connection abort|infinite loop|BadStatusLine|HTTP/0\.9"
-    r"|invalid (?:redirect|response|session)|protocol error|resource busy|operation cancel+ed|timer expired|no route"
+    r"|marker timeout|could not open connection|TimeoutError|received corrupted data"
+    r"|could not read (?:status|response|chunk)|deadline exceeded|: EOF$|connection abort|infinite loop|BadStatusLine"
+    r"|HTTP/0\.9|invalid (?:redirect|response|session)|protocol error|resource busy|operation cancel+ed|timer expired"
+    r"|no route"
 )
 _EXPIRED = (
     r"(?:proxy|credential|certificate|token|macaroon|x509)[^:]{0,60}(?:has |have |is |are |was )?expired"
     r"|expired (?:proxy|credential|certificate|token|macaroon|\d+ \w+ ago)|proxy credential:.*expired"
     r"|certificate expired|ExpiredSignature|invalid_token"
     r"|no (?:valid )?(?:proxy|credentials?|user certificate|bearer token)\b"
-    r"|(?:find|load|read|open|locate)\w*(?: a| the| any| valid| user| client)* "
-    r"(?:proxy|credential|x509|PEM client|user certificate)|client certificate|proxy (?:file|certificate|not)"
+    r"|(?:find|load|read|open|locate)\w*(?: a| the| any| valid| user| client)* (?:proxy|credential|x509|PEM client"
+    r"|user certificate)|client certificate|proxy (?:file|certificate|not)"
     r"|auth(?:entication)?\.? (?:failed|error|failure)|no protocols left|login failed|invalid exchange"
-    r"|SRM_AUTHENTICATION_FAILURE|not authenticated|bad certificate|alert (?:unknown|certificate|access|handshake"
-    r"|bad)|unable to authenticate|unauthenticated"
+    r"|SRM_AUTHENTICATION_FAILURE|not authenticated|bad certificate|alert (?:unknown|certificate|access|handshake|bad)"
+    r"|unable to authenticate|unauthenticated"
 )
 _REFUSED = (
     r"permission (?:denied|refused)|operation not permitted|access (?:is )?denied|not authori[sz]ed|forbidden"
-    r"|unauthori[sz]ed|SRM_AUTHORIZATION_FAILURE|gridmap|530 login|login incorrect|not allowed|insufficient (?:rights"
-    r"|priv)"
-    r"|not enough permissions|enough permissions|could not map"
+    r"|unauthori[sz]ed|SRM_AUTHORIZATION_FAILURE|gridmap|530 login|login incorrect|not allowed"
+    r"|insufficient (?:rights|priv)|not enough permissions|enough permissions|could not map"
 )
 _GONE = (
     r"no such file|not found|does not exist|doesn't exist|no such (?:object|path|entry)|SRM_INVALID_PATH|SRM_FILE_LOST"
 )
 _CUT = (
-    r"exceeds nr of buckets|truncat|unexpected end|unexpected EOF|premature(?:ly)? end|end of (?:file|data|archive"
-    r"|stream)"
-    r"|incorrect number of bytes|buffer is too small|EOFError|unterminated string|no data left in file|short read"
-    r"|(?:read|bytes) past (?:the )?end|beyond (?:the )?end|incomplete (?:file|read|data|or trunc)|ended prematurely"
-    r"|could not read all|missing END card|empty or corrupt|could only read|empty (?:file|header)|ran out of input"
-    r"|lone zero block|not enough data|compressed file ended"
+    r"exceeds nr of buckets|truncat|unexpected end|unexpected EOF|premature(?:ly)? end"
+    r"|end of (?:file|data|archive|stream)|incorrect number of bytes|buffer is too small|EOFError|unterminated string"
+    r"|no data left in file|short read|(?:read|bytes) past (?:the )?end|beyond (?:the )?end"
+    r"|incomplete (?:file|read|data|or trunc)|ended prematurely|could not read all|missing END card|empty or corrupt"
+    r"|could only read|empty (?:file|header)|ran out of input|lone zero block|not enough data|compressed file ended"
 )
 _OTHER_KIND = (
     r"file signature not found|not an? (?:\w+ )?HDF5|no SIMPLE card|could not interpret primary array"
     r"|not in gzip format"
-    r"|not (?:an? |the )?(?:valid |proper |true |casa(?:core)? |compressed )*"
-    r"(?:table|FITS|tar|zip|gzip\w*|HDF5|measurement ?set|MS|archive|directory|regular file|h5parm|folder|image)\b"
-    r"|is a directory|omitting directory|IsADirectory|NotADirectory|\(char 0\)|invalid load key"
-    r"|could not be opened successfully"
-    r"|file format not recogni|not in MSv2|not a bzip2|table file \S+/table\.dat does not|pickled \(object\) data"
-    r"|unknown file (?:type|format)|unrecogni[sz]ed (?:file|archive) format|not a true table"
-    r"|as a pickle|is the wrong type|wrong table type|image format not recogni"
+    r"|not (?:an? |the )?(?:valid |proper |true |casa(?:core)? |compressed )*(?:table|FITS|tar|zip|gzip\w*|HDF5"
+    r"|measurement ?set|MS|archive|directory|regular file|h5parm|folder|image)\b|is a directory|omitting directory"
+    r"|IsADirectory|NotADirectory|\(char 0\)|invalid load key|could not be opened successfully|file format not recogni"
+    r"|not in MSv2|not a bzip2|table file \S+/table\.dat does not|pickled \(object\) data|unknown file (?:type|format)"
+    r"|unrecogni[sz]ed (?:file|archive) format|not a true table|as a pickle|is the wrong type|wrong table type"
+    r"|image format not recogni"
 )
 _BROKEN = (
-    r"no magic value|bad magic|checksum (?:error|mismatch|differ|fail)|crc[- ]?(?:32|error|check)?\b.*"
-    r"(?:fail|error|bad|mismatch)|bad crc|corrupt|data integrity|invalid compressed data|incorrect (?:header"
-    r"|data) check"
-    r"|error -3 while decompress|invalid (?:block type|stored block|distance|code lengths)|codec can't decode"
-    r"|UnicodeDecodeError|JSONDecodeError|BadZipFile|BadGzipFile|UnpicklingError|damaged|malformed|bad symbol table"
-    r"|table\.f\d\S*.*(?:could not|cannot|no such|not exist|error)|AipsIO"
-    r"|wrong (?:version|object) .*(?:AipsIO|table)|do not match|bad object header|wrong B-tree|DataManError|TSMError"
+    r"no magic value|bad magic|checksum (?:error|mismatch|differ|fail)"
+    r"|crc[- ]?(?:32|error|check)?\b.*(?:fail|error|bad|mismatch)|bad crc|corrupt|data integrity"
+    r"|invalid compressed data|incorrect (?:header|data) check|error -3 while decompress"
+    r"|invalid (?:block type|stored block|distance|code lengths)|codec can't decode|UnicodeDecodeError|JSONDecodeError"
+    r"|BadZipFile|BadGzipFile|UnpicklingError|damaged|malformed|bad symbol table"
+    r"|table\.f\d\S*.*(?:could not|cannot|no such|not exist|error)|AipsIO|wrong (?:version|object) .*(?:AipsIO|table)"
+    r"|do not match|bad object header|wrong B-tree|DataManError|TSMError"
 )
 _NOT_MADE = (
     r"(?:was |been )?(?:not |n't )(?:been )?(?:compiled|built|configured) (?:with|to have)|(?:compiled|built) without"
     r"|please recompile|recompile (?:\w+ )?with|no module named|ModuleNotFound|cannot open shared object"
-    r"|undefined symbol"
-    r"|symbol lookup error|command not found|executable file not found|error while loading shared|failed to exec"
-    r"|bad interpreter|required file not found|gridder is not available|plugin .*not (?:found|available|loaded)"
-    r"|class \w*Dysco\w*|dyscostman|data manager .*(?:unknown|not registered|not exist)|requires? .*to be installed"
+    r"|undefined symbol|symbol lookup error|command not found|executable file not found|error while loading shared"
+    r"|failed to exec|bad interpreter|required file not found|gridder is not available"
+    r"|plugin .*not (?:found|available|loaded)|class \w*Dysco\w*|dyscostman"
+    r"|data manager .*(?:unknown|not registered|not exist)|requires? .*to be installed"
     r"|cannot read (?:table of|IERS|leap)|measures? (?:data|table)\b.*(?:not|miss)|not installed|no version of package"
     r"|protocol (?:\S+ )?(?:is )?not supported|unsupported protocol|protocol .*disabled|can't open perl|no such plugin"
     r"|unable to load plugin|unable to locate a modulefile|module\(s\) are unknown|could not find conda"
@@ -179,12 +175,11 @@ _OWN_FILES = (
     r"(?:/usr/(?:local/)?(?:share|lib)|/opt|/cvmfs|site-packages|everybeam|casacore/data|/data/geodetic|/data/ephem)\S*"
 )
 _UNFIT = (
-    r"illegal instruction|invalid opcode|\bSIGILL\b|kernel too old|(?:CPU|machine|processor) (?:does not"
-    r"|doesn't) support"
-    r"|baseline optimi|(?:unsupported|requires?)\b.{0,30}\b(?:AVX|SSE|instruction)|GLIBC\w*_[\d.]+'? not found"
-    r"|exec format error|cannot execute binary"
-    r"|read-only file ?system|no usable temporary|structure needs cleaning|no locks available|not yet valid"
-    r"|too many open files in system|stale (?:NFS )?file handle|wrong architecture|hardware error"
+    r"illegal instruction|invalid opcode|\bSIGILL\b|kernel too old"
+    r"|(?:CPU|machine|processor) (?:does not|doesn't) support|baseline optimi"
+    r"|(?:unsupported|requires?)\b.{0,30}\b(?:AVX|SSE|instruction)|GLIBC\w*_[\d.]+'? not found|exec format error"
+    r"|cannot execute binary|read-only file ?system|no usable temporary|structure needs cleaning|no locks available"
+    r"|not yet valid|too many open files in system|stale (?:NFS )?file handle|wrong architecture|hardware error"
     r"|machine check|buffer i/o error|EXT4-fs error|XFS .*(?:corrupt|error)|a lock for an NFS file|bad superblock"
     r"|fork: (?:retry: )?resource temporarily|transport endpoint|input/output error|medium error|text file busy"
     r"|processor support|executable stack|additional memory protection|I/O error, dev|not responding|blocked for more"
@@ -192,18 +187,17 @@ _UNFIT = (
 _NAMESPACE = (
     r"user namespace|capability set|/dev/fuse|fuse: device not|setgroups|newuidmap|uid_map|subuid|loop devices?\b"
     r"|architecture.*could not run|parse configuration file|squashfuse.*not (?:found|permitted)"
-    r"|mount .*(?:operation not permitted|permission denied)|no setuid|set-?uid.*not"
-    r"|seccomp|fakeroot|operation not permitted|cgroups? .*(?:not|fail)|overlay.*not supported|fusermount"
+    r"|mount .*(?:operation not permitted|permission denied)|no setuid|set-?uid.*not|seccomp|fakeroot"
+    r"|operation not permitted|cgroups? .*(?:not|fail)|overlay.*not supported|fusermount"
 )
 # A wrong word in a parset or a command is nobody's fault but the pipeline's.
 _WRONG_WORD = (
     r"(?:column|soltab|sol(?:ution )?set|key(?:word)?s?|antenna|station|patch|source|step|direction|field|option"
-    r"|operation|parameter|variable|attribute|dataset|group|group ``/``)\b[^:]{0,80}"
-    r"(?:does(?:n't| not) (?:exist|have)|missing|unknown|not found|undefined|not used|not available|invalid)"
+    r"|operation|parameter|variable|attribute|dataset|group|group ``/``)\b[^:]{0,80}(?:does(?:n't| not) (?:exist|have)"
+    r"|missing|unknown|not found|undefined|not used|not available|invalid)"
     r"|unknown (?:\w+ )?(?:key|step|mode|option|type|argument|parameter|command|operation|variable|station|patch"
-    r"|source)"
-    r"|\b(?:dppp|dp3)_\w+|CASACORE_LDPATH|unused parset|cannot import name|unbound variable|syntax error|SyntaxError"
-    r"|NoSuchNode|invalid choice|unrecogni[sz]ed (?:argument|option|parameter)|required argument|usage:"
+    r"|source)|\b(?:dppp|dp3)_\w+|CASACORE_LDPATH|unused parset|cannot import name|unbound variable|syntax error"
+    r"|SyntaxError|NoSuchNode|invalid choice|unrecogni[sz]ed (?:argument|option|parameter)|required argument|usage:"
     r"|^(?!.*\bfile\b).*\bnot found in \S|could(?: not|n't) find (?:patch|source|station|antenna)|cannot find sol"
     r"|object '\S+' doesn't exist|object not found|not found in (?:the )?(?:parmdb|h5parm|sol\w*|skymodel|source ?db)"
 )
@@ -246,16 +240,16 @@ LINES: tuple[Rule, ...] = (
         R.SOFTWARE_UNREACHABLE,
         r"/cvmfs\S*.*(?:transport endpoint|input/output|stale|no such device|timed out|host is down|too many levels"
         r"|connection|not mounted|failed!|mount source|remote i/o|resource temporarily|failed to mount)"
-        r"|/cvmfs\S*: (?:file too short|invalid ELF|cannot read file data)|(?:transport endpoint|input/output"
-        r"|stale).*/cvmfs|prob\w+ /cvmfs\S* *(?:fail|not ok)",
+        r"|/cvmfs\S*: (?:file too short|invalid ELF|cannot read file data)"
+        r"|(?:transport endpoint|input/output|stale).*/cvmfs|prob\w+ /cvmfs\S* *(?:fail|not ok)",
     ),
     Rule(R.SOFTWARE_UNREACHABLE, r"/cvmfs(?:/[\w.-]+\.[a-z]+)?/?['’\"`]?:? .*(?:no such file|not found|not exist)"),
     Rule(R.SOFTWARE_UNREACHABLE, r"mount source \S*/cvmfs"),
     Rule(R.SOFTWARE_MISSING, r"no such tag|history init failure|no such (?:revision|hash)"),
     Rule(
         R.NODE_UNFIT,
-        r"cache directory|quota init|workspace already locked|failed to create cache|FUSE event"
-        r"|cache manager|\(3 - permission|watchdog failure",
+        r"cache directory|quota init|workspace already locked|failed to create cache|FUSE event|cache manager"
+        r"|\(3 - permission|watchdog failure",
         _READY,
     ),
     Rule(
@@ -305,8 +299,8 @@ LINES: tuple[Rule, ...] = (
     ),
     Rule(
         R.OUTPUT_MISSING,
-        r"cannot stat|empty archive|no such file or directory processing|link_stat|curl: \(26\)|(?:stat"
-        r"|open) (?:the )?source",
+        r"cannot stat|empty archive|no such file or directory processing|link_stat|curl: \(26\)"
+        r"|(?:stat|open) (?:the )?source",
         _OUT,
     ),
     Rule(R.OUTPUT_MISSING, r"no such file.*\(source\)|FileNotFound", _OUT),
@@ -322,8 +316,8 @@ LINES: tuple[Rule, ...] = (
     ),
     Rule(
         R.STORAGE_UNAVAILABLE,
-        r"^(?=.*(?:gfal|GError|Run: |curl: |globus|urllib|requests|http))"
-        r".*(?:connection truncated|EOF|end[- ]of[- ]file|incomplete (?:read|data|body)|premature|closed)",
+        r"^(?=.*(?:gfal|GError|Run: |curl: |globus|urllib|requests|http)).*(?:connection truncated|EOF"
+        r"|end[- ]of[- ]file|incomplete (?:read|data|body)|premature|closed)",
         _MOVE,
     ),
     Rule(R.INPUT_CORRUPT, r"check ?sum\w*\b.*(?:mismatch|error|differ|not match)|do not match", _IN),
@@ -368,6 +362,8 @@ LINES: tuple[Rule, ...] = (
     # The payload.
     Rule(R.SOFTWARE_MISSING, rf"{_OWN_FILES}.*no such file|no such file.*{_OWN_FILES}", _RUN),
     Rule(R.SOFTWARE_MISSING, r"^\S*(?:sh|bash|env|time|nice|timeout)\b.*(?:not found|env: .*no such file)", _RUN),
+    # What is moved was made by the payload itself.
+    Rule(R.OUTPUT_MISSING, r"^mv: cannot stat", _RUN),
     Rule(R.PAYLOAD_FAILED, r"syntax ?error", _RUN),
     Rule(R.PAYLOAD_FAILED, r"^(?:Key|Index|Name|Attribute|ZeroDivision|Assertion)Error\b", _RUN),
     Rule(
@@ -395,9 +391,8 @@ LINES: tuple[Rule, ...] = (
     # An error that is known to be one and nothing else: what was said before it does not count.
     Rule(
         R.PAYLOAD_FAILED,
-        r"^(?:[\w.]+\.)?(?!CalledProcess|HDF5Ext)\w*(?:Error|Exception)\b(?!.*(?:H5\w+ failed|HDF5|back trace"
-        r"|non-zero|returned an error))"
-        r"|std exception detected: (?!.*H5)|^\+ >>> ",
+        r"^(?:[\w.]+\.)?(?!CalledProcess|HDF5Ext)\w*(?:Error|Exception)\b(?!.*(?:H5\w+ failed|HDF5|back trace|non-zero"
+        r"|returned an error))|std exception detected: (?!.*H5)|^\+ >>> ",
         _RUN,
     ),
 )
@@ -418,17 +413,15 @@ _AT_SUBMIT = (
     r"|not correctly specified|contains //|unable to contact slurm|batch job submission|bad request|edg_wll|glite-"
 )
 _TOO_LONG = (
-    r"(?:wall|cpu|run|execution|elapsed|job)[ _-]?(?:clock)?[ _-]?(?:time|duration|limit)\b.{0,40}"
-    r"(?:exceed|limit|reached|over|longer|more than)|(?:exceed|reached|over|beyond|longer than|out of)\w*\b.{0,60}"
-    r"(?:wall|cpu|time|duration)|due to time limit|\bTIMEOUT\b|\bDEADLINE\b|time limit|walltime|\bcput\b"
-    r"|ran (?:for )?too long"
-    r"|ran longer"
+    r"(?:wall|cpu|run|execution|elapsed|job)[ _-]?(?:clock)?[ _-]?(?:time|duration|limit)\b.{0,40}(?:exceed|limit"
+    r"|reached|over|longer|more than)"
+    r"|(?:exceed|reached|over|beyond|longer than|out of)\w*\b.{0,60}(?:wall|cpu|time|duration)|due to time limit"
+    r"|\bTIMEOUT\b|\bDEADLINE\b|time limit|walltime|\bcput\b|ran (?:for )?too long|ran longer"
 )
 _TOO_BIG = (
-    r"memory\b.{0,60}(?:exceed|limit|over|more than|above|larger|too)|(?:exceed|over|more than|above|out of"
-    r"|limit)\w*\b.{0,60}"
-    r"memory|oom[-_ ]?kill|OUT_OF_ME|\bp?v?mem\b.{0,40}exceed|MemoryUsage|ResidentSetSize|ImageSize"
-    r"|\bRSS\b.{0,40}exceed"
+    r"memory\b.{0,60}(?:exceed|limit|over|more than|above|larger|too)"
+    r"|(?:exceed|over|more than|above|out of|limit)\w*\b.{0,60}memory|oom[-_ ]?kill|OUT_OF_ME|\bp?v?mem\b.{0,40}exceed"
+    r"|MemoryUsage|ResidentSetSize|ImageSize|\bRSS\b.{0,40}exceed"
 )
 _TOO_WIDE = r"(?:disk|scratch)\b.{0,60}(?:exceed|limit|over|more than|full|insufficient)|DiskUsage"
 _TOO_WIDE += r"|(?:exceed|over|insufficient|more than)\w*\b.{0,40}(?:disk|scratch)|no space left|disk quota"

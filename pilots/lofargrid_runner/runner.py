@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # pragma: no cover
 
 KEEP_WORK = "LOFARGRID_KEEP_WORK"
 PATIENT = (Reason.STAGE_OUT_FAILED, Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.CREDENTIAL_EXPIRED)
-FIRST_PAUSE_S = 15.0
 LONGEST_PAUSE_S = 300.0
 
 
@@ -35,6 +34,7 @@ class Setting(NamedTuple):
 
     ``folder`` is the attempt directory, ``work`` the work directory to be made, ``environment`` the one
     that the batch system gave us, ``keep`` the descriptors a watchman holds for us (the lock).
+    ``pause_s`` is the wait before outputs are stored once more; each further one is twice as long.
     """
 
     folder: str
@@ -42,6 +42,7 @@ class Setting(NamedTuple):
     environment: Mapping[str, str]
     grace_s: float = 10.0
     keep: tuple[int, ...] = ()
+    pause_s: float = 15.0
 
 
 class Run:
@@ -139,7 +140,7 @@ def _stage_out(run: Run) -> None:
     from .stage_out import stage_out
 
     deadline = time.monotonic() + run.spec.patience_s
-    pause_s = FIRST_PAUSE_S
+    pause_s = run.setting.pause_s
     while True:
         try:
             stored = stage_out(run.spec, run.setting.work, run.stop, run.log)

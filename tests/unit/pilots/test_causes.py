@@ -121,6 +121,8 @@ def test_the_last_line_that_tells_decides(text: str, reason: Reason) -> None:
     [
         # A signal: only memory, time, space and the node may lie behind it.
         ("x.txt: No such file or directory", None, 11, Reason.PAYLOAD_CRASHED),
+        ("cp: cannot stat 'x': No such file or directory", 1, None, Reason.INPUT_MISSING),
+        ("mv: cannot stat 'x': No such file or directory", 1, None, Reason.OUTPUT_MISSING),
         ("std::bad_alloc", None, 11, Reason.OUT_OF_MEMORY),
         ("write: No space left on device", None, 7, Reason.SCRATCH_FULL),
         # An abort: any error of C++.

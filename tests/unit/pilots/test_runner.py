@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
 import signal
 import stat
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lofargrid_runner import cli, lock, node, process, runner, workdir
-from lofargrid_runner.contract import REPORT_FILE, Check, InputFile, Limits, OutputFile, Reason
+from lofargrid_runner.contract import REPORT_FILE, Check, InputFile, Limits, OutputFile, Reason, Report
 from lofargrid_runner.failure import free_text
 from lofargrid_runner.log import Log
 from lofargrid_runner.payload import Tail, telling
+from lofargrid_runner.runner import Setting
 from lofargrid_runner.stop import Stop
 
 from tests.unit.pilots.attempts import PYTHON, Attempt, shell
@@ -247,6 +252,132 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
             stop.check()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+# --- patience and lingering --------------------------------------------------------------------------
+
+
+def test_an_attempt_that_failed_soon_keeps_its_slot_and_its_report_is_there_before(attempt: Attempt) -> None:
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.extend([attempt.report.outcome, *(name for name in os.listdir(attempt.folder) if name == "work")])
+
+    began = time.monotonic()
+    with once("keeps its slot", attempt, look):
+        report = attempt.run(commands=(("false",),), linger_s=0.4)
+    assert time.monotonic() - began >= 0.4
+    assert seen == ["failed"]
+    assert report.reason == Reason.PAYLOAD_FAILED
+    assert sum(report.seconds.values()) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("command", "linger_s"), [(("true",), 60), (("sh", "-c", "sleep 0.1; exit 1"), 0.1), (("false",), 0)]
+)
+def test_who_succeeded_or_failed_late_gives_its_slot_back_at_once(
+    attempt: Attempt, command: tuple[str, ...], linger_s: float
+) -> None:
+    attempt.run(commands=(command,), linger_s=linger_s)
+    assert "keeps its slot" not in attempt.log
+
+
+def test_sigterm_ends_the_lingering_at_once_and_changes_nothing_told(attempt: Attempt) -> None:
+    began = time.monotonic()
+    with once("keeps its slot", attempt, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        report = attempt.run(commands=(("false",),), linger_s=60)
+    assert time.monotonic() - began < 30
+    assert report.reason == Reason.PAYLOAD_FAILED
+
+
+def test_who_was_stopped_does_not_linger(attempt: Attempt) -> None:
+    report = attempt.run(commands=(shell(f"kill -TERM {os.getpid()}; sleep 60"),), linger_s=60)
+    assert report.reason == Reason.STOPPED
+    assert "keeps its slot" not in attempt.log
+
+
+OUTPUT = (OutputFile("o", "o", "o"),)
+
+
+def block(attempt: Attempt) -> None:
+    """Let nothing be stored: a file stands where the folder is to be."""
+    attempt.out.write_text("in the way")
+
+
+def patient(attempt: Attempt, patience_s: float, **changes: Any) -> Report:
+    """Run with short pauses, in this process."""
+    attempt.write(commands=(shell("echo once >> o"),), outputs=OUTPUT, patience_s=patience_s)
+    spec = attempt.spec
+    return runner.run(spec, Setting(str(attempt.folder), str(attempt.work), attempt.environment, **changes))
+
+
+def test_outputs_are_stored_once_the_storage_takes_them_and_the_payload_ran_once(attempt: Attempt) -> None:
+    block(attempt)
+    with once("tried again", attempt, attempt.out.unlink):
+        report = patient(attempt, 60, pause_s=0.05)
+    assert report.succeeded, report.detail
+    assert attempt.stored == ["o.t1-7"]
+    assert (attempt.out / "o.t1-7").read_text() == "once\n"
+    assert [one.url for one in report.outputs] == [f"{attempt.spec.destination}/o.t1-7"]
+    assert [one.name for one in report.transfers] == ["o"]
+
+
+def test_each_pause_is_twice_as_long_until_the_patience_is_over(attempt: Attempt) -> None:
+    block(attempt)
+    report = patient(attempt, 0.5, pause_s=0.05)
+    pauses = re.findall(r"tried again in (\S+) s", attempt.log)
+    assert pauses == ["0.05", "0.1", "0.2"]
+    assert (report.reason, report.stage) == (Reason.STAGE_OUT_FAILED, "stage-out")
+    assert report.seconds["stage-out"] < 0.5
+
+
+def test_without_patience_a_storage_that_refuses_is_a_failure_at_once(attempt: Attempt) -> None:
+    block(attempt)
+    report = attempt.run(commands=(shell("touch o"),), outputs=OUTPUT)
+    assert report.reason == Reason.STAGE_OUT_FAILED
+    assert "tried again" not in attempt.log
+
+
+def test_waiting_does_not_help_against_an_output_that_is_not_there(attempt: Attempt) -> None:
+    report = attempt.run(outputs=OUTPUT, patience_s=60)
+    assert report.reason == Reason.OUTPUT_MISSING
+    assert "tried again" not in attempt.log
+
+
+def test_who_is_stopped_while_waiting_for_the_storage_says_so_at_once(attempt: Attempt) -> None:
+    block(attempt)
+    began = time.monotonic()
+    with once("tried again", attempt, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        report = patient(attempt, 600, pause_s=60)
+    assert time.monotonic() - began < 30
+    assert (report.reason, report.stage) == (Reason.STOPPED, "stage-out")
+    assert report.outputs == ()
+
+
+@contextlib.contextmanager
+def once(word: str, attempt: Attempt, act: Callable[[], object]) -> Iterator[None]:
+    """Do something as soon as the log holds a word."""
+    failed: list[BaseException] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            with contextlib.suppress(FileNotFoundError):
+                if word in attempt.log:
+                    break
+        try:
+            act()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert not failed, failed
 
 
 # --- set-up ------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def test_the_zipapp_has_the_same_bytes_every_time_and_both_forms_of_each_module(
 
 
 def test_the_runner_loads_nothing_costly(zipapp: Path) -> None:
-    costly = "argparse subprocess pathlib shutil tempfile tarfile logging urllib"
+    costly = "argparse subprocess pathlib shutil tempfile tarfile logging urllib lofargrid_runner.causes"
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import lofargrid_runner.cli, lofargrid_runner.checks\n"
         "import lofargrid_runner.stage_in, lofargrid_runner.stage_out, lofargrid_runner.payload\n"

@@ -205,6 +205,16 @@ def test_lacks_and_measurements_are_kept(world: World) -> None:
     assert world.tracker.lacks(job.id) == []
 
 
+@pytest.mark.parametrize("old", [JobState.FAILED, JobState.CANCELLED])
+def test_a_superseded_job_moves_no_more(world: World, old: JobState) -> None:
+    world.move(GROUP, old)
+    seen = world.job(GROUP)
+    changed = [subband(n, frequency_hz=n * SUBBAND_HZ) for n in (100, 101)]
+    world.enter(recipe(changed, parameters={"strength": 2}), again=True)
+    assert not world.tracker.move(seen, JobState.WAITING, world.now)
+    assert world.tracker.job_by_id(seen.id).state is old
+
+
 class Moves(RuleBasedStateMachine):
     """Whatever operators and engines try, in whatever order: the table is kept and needs are counted right."""
 
