@@ -93,6 +93,7 @@ class Dispatch:
         self._slots = sum(site.slots for site in sites.values())
         self._job_s: dict[tuple[int, str], float] = {}
         self._stuck: set[Key] = set()
+        self._nothing_to_start: object = None
         self._demands: dict[int, tuple[str, Demand]] = {}
         self._lessons: dict[tuple[str, str], Mapping[str, float]] = {}
 
@@ -102,6 +103,9 @@ class Dispatch:
         """Judge the jobs whose needs are final, as many as may soon be handed over; the furthest go first."""
         with self._tracker.transaction():
             self._tracker.wake(self._moves.now())
+        as_it_is = self._tracker.version(), frozenset(self._stuck)
+        if as_it_is == self._nothing_to_start:
+            return
         self._lessons.clear()
         most = 2 * self._slots
         kinds = self._tracker.ready_kinds()
@@ -114,28 +118,23 @@ class Dispatch:
             with self._tracker.transaction():
                 started = self._start_some(min(room, _BATCH), held_up)
             if not started:
-                return
+                break
             room -= started
+        if self._tracker.version() == as_it_is[0]:
+            self._nothing_to_start = as_it_is
 
     def _start_some(self, room: int, held_up: set[int]) -> int:
-        claims = [self._claim(one) for one in self._tracker.startable() if one not in held_up]
+        # What is ready already counts as if it had its place.
+        claims = [
+            Claim(one.production_id, one.waiting, one.ready + one.in_flight, one.priority, one.max_running)
+            for one in self._tracker.queues([one for one in self._tracker.startable() if one not in held_up])
+        ]
         started = 0
         for production_id, count in sharing.share(room, claims).items():
             for job in self._tracker.to_start(production_id, count):
                 self._start_one(job)
                 started += 1
         return started
-
-    def _claim(self, production_id: int) -> Claim:
-        """What a production asks for; what of it is ready already counts as if it had its place."""
-        production = self._tracker.production_by_id(production_id)
-        ahead = self._count(production_id, JobState.RECALLING, JobState.READY, JobState.SUBMITTED, JobState.RUNNING)
-        waiting = self._count(production_id, JobState.WAITING)
-        return Claim(production_id, waiting, ahead, production.priority, production.max_running)
-
-    def _count(self, production_id: int, *states: JobState) -> int:
-        counts = self._tracker.counts(production_id).values()
-        return sum(one.get(state, 0) for one in counts for state in states)
 
     def _start_one(self, job: Job) -> None:
         recipe = self._recipes.of(self._moves.production(job))
@@ -181,10 +180,10 @@ class Dispatch:
         """
         if not self._slots and self._tracker.startable():
             return [f"no site can run anything: {', '.join(self._sites) or 'there are none'}; give one slots"]
-        kinds = self._tracker.ready_kinds()
-        standings: Mapping[str, Standing] = self._standings() if kinds else {}
+        standings: Mapping[str, Standing] = self._standings()
         if not any(one.free for one in standings.values()):
             return []
+        kinds = self._tracker.ready_kinds()
         nowhere: dict[str, list[str]] = {}
         pairs: list[tuple[Job, str]] = []
         # Too many to ask all at once: those asked in vain the last time let the others go first.
@@ -225,14 +224,12 @@ class Dispatch:
         ready: dict[int, int] = {}
         for kind in kinds:
             ready[kind.production_id] = ready.get(kind.production_id, 0) + kind.count
-        claims = {}
-        for production_id, count in ready.items():
-            production = self._tracker.production_by_id(production_id)
-            in_flight = self._count(production_id, JobState.SUBMITTED, JobState.RUNNING)
-            claims[production_id] = Claim(
-                production_id, count, in_flight, production.priority, production.max_running
-            )  # fmt: skip
-        return claims
+        return {
+            one.production_id: Claim(
+                one.production_id, ready[one.production_id], one.in_flight, one.priority, one.max_running
+            )
+            for one in self._tracker.queues(ready)
+        }
 
     def _place(
         self, kind: Kind, count: int, standings: Mapping[str, Standing], nowhere: dict[str, list[str]], at_home: bool

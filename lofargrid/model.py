@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lofargrid.states import JobState, Reason
@@ -28,7 +29,7 @@ class Subband:
     reason: Reason | None = None
     problem: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """``L654321-SAP000-SB244``: the subband's name in job ids and files."""
         return f"{self.observation}-SAP{self.sap:03d}-SB{self.number:03d}"

@@ -171,7 +171,7 @@ def _product_problems(
 
 
 def _coverage(tracker: Tracker, production: ProductionRecord, recipe: Recipe) -> Iterator[str]:
-    """Every subband is in exactly one group of a grouped step, or is told to be lacking."""
+    """Every subband that was made is in exactly one group of a grouped step; one that was not may be in none."""
     for name, step in recipe.steps.items():
         if not step.grouped:
             continue
@@ -179,6 +179,11 @@ def _coverage(tracker: Tracker, production: ProductionRecord, recipe: Recipe) ->
         twice = sorted({key for key in held if held.count(key) > 1})
         if twice:
             yield f"{production.name}: {', '.join(twice)} in two groups of {name}"
+        makers = {one.step for one in step.inputs.values() if one.step and recipe.steps[one.step].split == "subband"}
+        made = {job.key for job in tracker.jobs(production.id, [JobState.SUCCEEDED]) if job.step in makers}
+        dropped = sorted(made - set(held))
+        if dropped:
+            yield f"{production.name}: {', '.join(dropped)} in no group of {name}"
 
 
 def describe(tracker: Tracker) -> str:

@@ -39,9 +39,12 @@ def draw(one: Forecast, title: str, path: Path) -> None:
     _lines(panels[2], one.scratch, "TB written and kept", _TB, colours)
     if one.tape:
         _lines(panels[3], one.tape, "MB/s from tape, mean over 60 s", 1.0, colours)
+    for panel in panels:
+        panel.set_ylim(bottom=0)  # last: it ends the scaling that lets caps be seen
     panels[-1].set_xlabel("hours")
     try:
-        figure.savefig(path)
+        # Without an ending a library of pictures would add one of its own.
+        figure.savefig(path, format=path.suffix.removeprefix("."))
     except (OSError, ValueError) as error:
         raise InputError(Fault(f"cannot write the picture: {error}", "", str(path), field="--picture")) from None
     finally:
@@ -55,6 +58,5 @@ def _lines(axes: Any, series: Sequence[Series], label: str, unit: float, colours
         values = [value / unit for _, value in one.points]
         axes.step(hours, values, where="post", label=one.name, linewidth=1, color=colours[one.name])
     axes.set_ylabel(label)
-    axes.set_ylim(bottom=0)
     if series:
         axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))

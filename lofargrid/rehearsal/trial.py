@@ -8,6 +8,7 @@ import random
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -94,23 +95,30 @@ def main(words: list[str] | None = None) -> int:
     given = parser.parse_args(words)
     if given.seed is not None:
         trial, lines = run_trial(given.seed, keep_trace=True)
-        print("\n".join(lines))
+        print("".join(lines), end="")
         print(trial.problem or f"seed {trial.seed}: every invariant held", file=sys.stderr)
         return int(bool(trial.problem))
     first, _, last = (given.seeds or "0:300").partition(":")
     return _many(range(int(first), int(last)), given.jobs)
 
 
+def _trials(seeds: range, jobs: int) -> Iterator[Trial]:
+    if jobs == 1:
+        yield from map(_alone, seeds)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_alone, seeds, chunksize=4)
+
+
 def _many(seeds: range, jobs: int) -> int:
     broken = attempts = crashes = 0
-    with ProcessPoolExecutor(jobs) as pool:
-        for trial in pool.map(_alone, seeds, chunksize=4):
-            attempts += trial.attempts
-            crashes += trial.crashes
-            if trial.problem:
-                broken += 1
-                first = trial.problem.splitlines()[0]
-                print(f"seed {trial.seed}: {first}\n  replay: python -m lofargrid.rehearsal.trial {trial.seed}")
+    for trial in _trials(seeds, jobs):
+        attempts += trial.attempts
+        crashes += trial.crashes
+        if trial.problem:
+            broken += 1
+            first = trial.problem.splitlines()[0]
+            print(f"seed {trial.seed}: {first}\n  replay: python -m lofargrid.rehearsal.trial {trial.seed}")
     print(f"{len(seeds)} seeds, {attempts} attempts, {crashes} crashes of the engine: {broken} broke an invariant")
     return int(broken > 0)
 

@@ -69,8 +69,10 @@ class Files(Store):
 
     def on_scratch(self, production_id: int | None = None) -> list[int]:
         """The jobs that have files on scratch, of one production or of all."""
+        if production_id is None:
+            return [row[0] for row in self.rows("SELECT DISTINCT job_id FROM files WHERE state = 'made'")]
         sql = (
-            "SELECT DISTINCT f.job_id FROM files f JOIN jobs j ON j.id = f.job_id WHERE f.state = 'made'"
-            " AND j.production_id = coalesce(?, j.production_id)"
+            "SELECT DISTINCT f.job_id FROM jobs j CROSS JOIN files f ON f.job_id = j.id WHERE j.production_id = ?"
+            " AND f.state = 'made'"
         )
         return [row[0] for row in self.rows(sql, production_id)]

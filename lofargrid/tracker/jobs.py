@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lofargrid.errors import IllegalMoveError
@@ -12,6 +13,18 @@ from lofargrid.tracker.store import Store, marks
 
 _FINAL = tuple(FINAL)
 _JOB = "SELECT j.*, p.name AS production FROM jobs j JOIN productions p ON p.id = j.production_id "
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How many jobs of a production wait, are ready or soon will be, and are with a backend; what the operator said."""
+
+    production_id: int
+    priority: int
+    max_running: int | None
+    waiting: int
+    ready: int
+    in_flight: int
 
 
 class Jobs(Store):
@@ -65,6 +78,16 @@ class Jobs(Store):
             " SELECT p.id FROM next JOIN productions p ON p.id = next.id WHERE NOT p.paused"
         )
         return [row[0] for row in self.rows(sql)]
+
+    def queues(self, production_ids: Iterable[int]) -> list[Queue]:
+        """How many jobs of some productions stand where, all in one question: there may be thousands."""
+        sql = (
+            "SELECT p.id, p.priority, p.max_running, sum(CASE t.state WHEN 'waiting' THEN n ELSE 0 END),"
+            " sum(CASE WHEN t.state IN ('recalling', 'ready') THEN n ELSE 0 END),"
+            " sum(CASE WHEN t.state IN ('submitted', 'running') THEN n ELSE 0 END) FROM json_each(?) i"
+            " CROSS JOIN productions p ON p.id = i.value CROSS JOIN tallies t ON t.production_id = p.id GROUP BY p.id"
+        )
+        return [Queue(*row) for row in self.rows(sql, json.dumps(list(production_ids)))]
 
     def to_start(self, production_id: int, limit: int) -> list[Job]:
         """Waiting jobs of a production whose needs are all final and whose time has come, the furthest first."""

@@ -75,10 +75,12 @@ class Productions(Store):
 
     def set_subbands(self, production_id: int, subbands: Iterable[Subband]) -> None:
         """Enter the listed subbands in place of those that stood; a place once measured stays."""
-        self.write("CREATE TEMP TABLE IF NOT EXISTS measured AS SELECT * FROM subbands WHERE 0")
-        self.write("DELETE FROM measured")
-        self.write("INSERT INTO measured SELECT * FROM subbands WHERE production_id = ?", production_id)
-        self.write("DELETE FROM subbands WHERE production_id = ?", production_id)
+        renewed = self.value("SELECT 1 FROM subbands WHERE production_id = ? LIMIT 1", production_id) is not None
+        if renewed:
+            self.write("CREATE TEMP TABLE IF NOT EXISTS measured AS SELECT * FROM subbands WHERE 0")
+            self.write("DELETE FROM measured")
+            self.write("INSERT INTO measured SELECT * FROM subbands WHERE production_id = ?", production_id)
+            self.write("DELETE FROM subbands WHERE production_id = ?", production_id)
         self.write_many(
             "INSERT INTO subbands (production_id, role, key, observation, sap, number, url, source, line, size_bytes,"
             " adler32, listed_frequency_hz, reason, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -88,11 +90,12 @@ class Productions(Store):
                 for one in subbands
             ],
         )  # fmt: skip
-        self.write(
-            "UPDATE subbands SET (clock_mhz, place) = (SELECT clock_mhz, place FROM measured m"
-            " WHERE m.role = subbands.role AND m.key = subbands.key AND m.url = subbands.url) WHERE production_id = ?",
-            production_id,
-        )
+        if renewed:
+            self.write(
+                "UPDATE subbands SET (clock_mhz, place) = (SELECT clock_mhz, place FROM measured m WHERE"
+                " m.role = subbands.role AND m.key = subbands.key AND m.url = subbands.url) WHERE production_id = ?",
+                production_id,
+            )
 
     def subbands(self, production_id: int) -> list[Subband]:
         """The listed subbands, in key order."""

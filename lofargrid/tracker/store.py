@@ -77,6 +77,10 @@ class Store:
         before, self._version = self._version, self.value("PRAGMA data_version")
         return self._version != before
 
+    def version(self) -> tuple[int, int]:
+        """Another one whenever anything in the file was changed, by this process or by another."""
+        return self._connection.total_changes, int(self.value("PRAGMA data_version"))
+
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """All rows of a query of this package."""
         with self._sound():

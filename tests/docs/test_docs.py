@@ -37,7 +37,13 @@ ROLES = {
     f"--{role}" for path in ROOT.glob("sandbox/*/pipeline.yaml") for role in yaml.safe_load(path.read_text())["roles"]
 }
 # The other pages show commands over data that only their reader has.
-RUN_AS_PRINTED = ("README.md", "docs/tutorial.md", "docs/how-to/campaigns.md")
+RUN_AS_PRINTED = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to/campaigns.md",
+    "docs/how-to/choose-sites.md",
+    "docs/how-to/rehearse.md",
+)
 NOT_RUN = {
     "make demo": "builds an environment from the network; the tutorial runs the same commands",
     "make test": "runs this test",

@@ -64,7 +64,7 @@ def data_cut(folder: Path) -> None:
         (half_of_the_times, {"check-failed"}),
         (not_numbers, {"check-failed"}),
         (all_flagged, {"check-failed"}),
-        (data_cut, {"payload-failed", "check-failed", "check-broken"}),
+        (data_cut, {"payload-failed", "input-truncated", "check-failed", "check-broken"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

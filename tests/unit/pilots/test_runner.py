@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import stat
-import threading
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +16,17 @@ from typing import Any
 
 import pytest
 from lofargrid_runner import cli, lock, node, process, runner, workdir
-from lofargrid_runner.contract import REPORT_FILE, Check, InputFile, Limits, OutputFile, Reason, Report
+from lofargrid_runner.contract import (
+    LOG_FILE,
+    REPORT_FILE,
+    Check,
+    InputFile,
+    Limits,
+    OutputFile,
+    Reason,
+    Report,
+    report_from_json,
+)
 from lofargrid_runner.failure import free_text
 from lofargrid_runner.log import Log
 from lofargrid_runner.payload import Tail, telling
@@ -256,18 +266,17 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
 
 # --- patience and lingering --------------------------------------------------------------------------
 
+TERM = f"kill -TERM {os.getpid()}"
+
 
 def test_an_attempt_that_failed_soon_keeps_its_slot_and_its_report_is_there_before(attempt: Attempt) -> None:
-    seen: list[str] = []
-
-    def look() -> None:
-        seen.extend([attempt.report.outcome, *(name for name in os.listdir(attempt.folder) if name == "work")])
-
     began = time.monotonic()
-    with once("keeps its slot", attempt, look):
+    with once("keeps its slot", attempt, f"ls > seen; cat {REPORT_FILE} > told"):
         report = attempt.run(commands=(("false",),), linger_s=0.4)
-    assert time.monotonic() - began >= 0.4
-    assert seen == ["failed"]
+        took_s = time.monotonic() - began
+    assert took_s >= 0.4
+    assert (attempt.folder / "seen").read_text().split() == ["job.json", "job.log", "lock", "report.json", "seen"]
+    assert report_from_json((attempt.folder / "told").read_text()) == report
     assert report.reason == Reason.PAYLOAD_FAILED
     assert sum(report.seconds.values()) < 0.4
 
@@ -284,7 +293,7 @@ def test_who_succeeded_or_failed_late_gives_its_slot_back_at_once(
 
 def test_sigterm_ends_the_lingering_at_once_and_changes_nothing_told(attempt: Attempt) -> None:
     began = time.monotonic()
-    with once("keeps its slot", attempt, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+    with once("keeps its slot", attempt, TERM):
         report = attempt.run(commands=(("false",),), linger_s=60)
     assert time.monotonic() - began < 30
     assert report.reason == Reason.PAYLOAD_FAILED
@@ -313,7 +322,7 @@ def patient(attempt: Attempt, patience_s: float, **changes: Any) -> Report:
 
 def test_outputs_are_stored_once_the_storage_takes_them_and_the_payload_ran_once(attempt: Attempt) -> None:
     block(attempt)
-    with once("tried again", attempt, attempt.out.unlink):
+    with once("tried again", attempt, f"rm '{attempt.out}'"):
         report = patient(attempt, 60, pause_s=0.05)
     assert report.succeeded, report.detail
     assert attempt.stored == ["o.t1-7"]
@@ -347,7 +356,7 @@ def test_waiting_does_not_help_against_an_output_that_is_not_there(attempt: Atte
 def test_who_is_stopped_while_waiting_for_the_storage_says_so_at_once(attempt: Attempt) -> None:
     block(attempt)
     began = time.monotonic()
-    with once("tried again", attempt, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+    with once("tried again", attempt, TERM):
         report = patient(attempt, 600, pause_s=60)
     assert time.monotonic() - began < 30
     assert (report.reason, report.stage) == (Reason.STOPPED, "stage-out")
@@ -355,29 +364,15 @@ def test_who_is_stopped_while_waiting_for_the_storage_says_so_at_once(attempt: A
 
 
 @contextlib.contextmanager
-def once(word: str, attempt: Attempt, act: Callable[[], object]) -> Iterator[None]:
-    """Do something as soon as the log holds a word."""
-    failed: list[BaseException] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            with contextlib.suppress(FileNotFoundError):
-                if word in attempt.log:
-                    break
+def once(word: str, attempt: Attempt, script: str) -> Iterator[None]:
+    """Run a shell script in the attempt's folder as soon as its log holds a word."""
+    wait = f"until grep -q '{word}' {LOG_FILE} 2>/dev/null; do sleep 0.01; done; {script}"
+    with subprocess.Popen(["sh", "-c", wait], cwd=attempt.folder) as watcher:
         try:
-            act()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    assert not failed, failed
+            yield
+            assert watcher.wait(10) == 0
+        finally:
+            watcher.kill()
 
 
 # --- set-up ------------------------------------------------------------------------------------------
