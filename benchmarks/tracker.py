@@ -7,10 +7,10 @@ take turns, production by production. In both trackers half of the productions h
 import argparse
 import contextlib
 import io
+import math
 import os
 import resource
 import sqlite3
-import math
 import statistics
 import subprocess
 import sys

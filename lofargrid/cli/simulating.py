@@ -79,13 +79,13 @@ def sim(
     for one in range(seed, seed + repeat):
         with _progress(f"{name}, seed {one}", sum(len(recipe.subbands) for recipe in recipes)) as show:
             found.append(forecast(recipes, where, steps, one, _faults(faults, one), show, period_s=_period_s(recipes)))
-    if to:
-        picture.draw(found[0], f"{name}, seed {seed}: {seconds_text(found[0].makespan_s)}", to)
-        note(f"picture: {to}")
     if as_json:
         print(json.dumps([_plain(one) for one in found], indent=1))
     else:
         _print(name, found)
+    if to:
+        picture.draw(found[0], f"{name}, seed {seed}: {seconds_text(found[0].makespan_s)}", to)
+        note(f"picture: {to}")
     return 0 if all(one.ended for one in found) else 1
 
 

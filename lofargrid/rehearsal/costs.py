@@ -59,8 +59,7 @@ def costs(recipe: Recipe, seen: Iterable[Measured]) -> dict[str, StepCost]:
     for one in seen:
         by_step.setdefault(one.step, []).append(one)
     return {
-        name: fit(by_step[name], step) if name in by_step else declared(step)
-        for name, step in recipe.steps.items()
+        name: fit(by_step[name], step) if name in by_step else declared(step) for name, step in recipe.steps.items()
     }
 
 

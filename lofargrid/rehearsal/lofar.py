@@ -15,6 +15,7 @@ SUBBANDS = 226
 JOBS = 250
 """226 subbands, 23 bands of ten by frequency, one image."""
 
+
 def _granted(step: str, memory_mb: int, walltime_min: int) -> dict[str, Any]:
     return {**PIPELINES["bands"][step], "resources": {"memory_mb": memory_mb, "walltime_min": walltime_min}}
 

@@ -19,6 +19,7 @@ from lofargrid.rehearsal.invariants import Watch, check_end, describe
 from lofargrid.rehearsal.rehearsal import Rehearsal
 from lofargrid.rehearsal.scenario import grid_of, scenario
 
+_TOLD_EVERY = 500
 MOST = timedelta(days=60)
 _ZOMBIES = timedelta(days=12)
 
@@ -112,7 +113,9 @@ def _trials(seeds: range, jobs: int) -> Iterator[Trial]:
 
 def _many(seeds: range, jobs: int) -> int:
     broken = attempts = crashes = 0
-    for trial in _trials(seeds, jobs):
+    for number, trial in enumerate(_trials(seeds, jobs)):
+        if number and number % _TOLD_EVERY == 0:
+            print(f"{number} seeds, {broken} broke an invariant", file=sys.stderr, flush=True)
         attempts += trial.attempts
         crashes += trial.crashes
         if trial.problem:

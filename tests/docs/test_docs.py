@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from lofargrid import campaigns, pipelines
 from lofargrid.cli.app import app
+from lofargrid.cli.simulating import Weather
 from lofargrid.config import ProductionDocument
 from lofargrid.inputs import COLUMNS
 from lofargrid.retry import RULES
@@ -31,6 +32,7 @@ from lofargrid.states import MOVES, JobState, Phase, Reason, explanation
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
+EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("jdl/*.md"), *ROOT.glob("benchmarks/*.md")])
 VERBS = typer.main.get_command(app).commands
 ROLES = {
@@ -171,6 +173,29 @@ def test_every_column_of_a_list_is_in_the_reference() -> None:
 
 def test_every_column_of_a_campaign_is_in_the_reference() -> None:
     assert set(campaigns.COLUMNS) - code_words(text("campaign-csv.md")) == set()
+
+
+def test_every_degree_of_faults_is_in_the_reference() -> None:
+    assert {one.value for one in Weather} - code_words(section(text("commands.md"), "sim")) == set()
+
+
+def test_every_stage_of_a_tick_is_in_the_architecture_in_its_order() -> None:
+    stages = re.findall(r'_guard\("([\w ]+)", self\._(?!note_troubles)', (ROOT / "lofargrid" / "engine.py").read_text())
+    table = (EXPLANATION / "architecture.md").read_text().split("## A tick")[1].split("\n## ")[0]
+    assert re.findall(r"^\| ([a-z ]+) \| `", table, re.M) == stages
+
+
+@pytest.mark.parametrize("page", sorted(EXPLANATION.glob("*.md")), ids=lambda page: page.stem)
+def test_every_module_that_an_explanation_names_is_there(page: Path) -> None:
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page.read_text()))
+    tops = [ROOT, ROOT / "lofargrid", ROOT / "sandbox" / "common", *ROOT.glob("tests/**/")]
+    assert [one for one in named if not any((top / one).exists() for top in tops)] == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/adr/[0-9]*.md")), ids=lambda page: page.stem)
+def test_every_decision_has_the_same_headings(page: Path) -> None:
+    wanted = ["Status", "Context", "Decision", "Consequences", "Rejected ideas"]
+    assert re.findall(r"^## (.*)$", page.read_text(), re.M) == wanted
 
 
 def test_every_field_of_the_contract_is_in_the_reference() -> None:

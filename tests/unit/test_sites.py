@@ -407,7 +407,11 @@ def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None
     assert sites["Leiden"].tier == 2
     assert site_of("root://xrootd.example.org:1094//lofar/scratch/janneke/x", sites) == "Leiden"
     assert (sites["SURF"].slots, sites["SURF"].cores) == (40, SITES["SURF"].cores)
-    assert set(SiteDocument.model_fields) - set(re.findall(r"^    (\w+):", example, re.M)) == {"tier", "guarded", "tape"}
+    assert set(SiteDocument.model_fields) - set(re.findall(r"^    (\w+):", example, re.M)) == {
+        "tier",
+        "guarded",
+        "tape",
+    }
 
 
 def test_the_spellings_of_the_reference_mean_one_site() -> None:

@@ -298,3 +298,93 @@ def test_inputs_on_a_grid_storage_are_refused_with_their_line_before_anything_is
     said = seat("run", seat.write(), code=2)
     assert f"data.surls:2: srm://host/a/{name} lies on a grid storage" in said.err
     assert seat("status").out == ""
+
+
+# A probe
+
+
+def test_a_probe_takes_a_few_subbands_through_the_whole_pipeline_and_tells_of_sim(seat: Seat) -> None:
+    seat.observe(range(8))
+    said = seat("run", "--probe", "3", seat.write())
+    assert said.err.splitlines()[0] == "field-probe: 6 jobs entered, 0 kept, 0 tried again"
+    assert said.err.splitlines()[-2:] == [
+        "field-probe: done, 3 products, 0 jobs failed",
+        "`sim production.yaml` tells from what field-probe took what the whole of it takes",
+    ]
+    assert {Path(line).parent for line in said.out.splitlines()} == {seat.desk / "products" / "probe"}
+    subbands = json.loads((seat.desk / "products" / "probe" / "L654321-SAP000-all.txt.json").read_text())
+    assert [number for number in range(8) if f"SB{number:03d}" in json.dumps(subbands)] == [0, 1, 7]
+
+
+def test_the_same_probe_again_changes_nothing(seat: Seat) -> None:
+    seat("run", "--probe", "2", seat.write())
+    before = _attempts(seat)
+    said = seat("run", "--probe", "2", "production.yaml")
+    assert "jobs entered" not in said.err
+    assert _attempts(seat) == before
+
+
+def test_a_probe_of_what_lacks_a_subband_takes_others_and_again_changes_nothing(seat: Seat) -> None:
+    seat.observe()[0].unlink()
+    said = seat("run", "--probe", "2", seat.write())
+    assert "goes without: " in said.err
+    assert "field-probe: done" in said.err
+    before = _attempts(seat)
+    assert "jobs entered" not in seat("run", "--probe", "2", "production.yaml").err
+    assert _attempts(seat) == before
+
+
+def test_another_number_of_subbands_is_refused_and_replan_takes_them(seat: Seat) -> None:
+    seat("run", "--probe", "2", seat.write())
+    refused = seat("run", "--probe", "3", "production.yaml", code=2)
+    assert "the production field-probe stands already with another recipe" in refused.err
+    assert "jobs entered, " in seat("run", "--probe", "3", "--replan", "production.yaml").err
+
+
+def test_a_probe_leaves_the_whole_production_alone_and_comes_before_or_after_it(seat: Seat) -> None:
+    seat("run", "--probe", "1", seat.write())
+    assert "field: 7 jobs entered" in seat("run", "production.yaml").err
+    products = [name for name in seat.products if name != "probe"]
+    assert "jobs entered" not in seat("run", "--probe", "1", "production.yaml").err
+    assert [name for name in seat.products if name != "probe"] == products
+    assert [one["production"] for one in seat("status", "--json").json] == ["field-probe", "field"]
+
+
+def test_a_probe_is_refused_for_what_its_production_would_be(seat: Seat) -> None:
+    for tar in seat.observe()[1:]:
+        tar.unlink()
+    whole = seat("run", seat.write(), code=2)
+    probe = seat("run", "--probe", "1", "production.yaml", code=2)
+    assert probe.err == whole.err
+    assert "3 of 4" in whole.err or "1 of 4" in whole.err
+    assert seat("status").out == ""
+
+
+def test_a_probe_of_which_nothing_succeeded_does_not_send_to_sim(seat: Seat) -> None:
+    said = seat("run", "--probe", "2", seat.write(parameters={"stop": str(seat.block())}), code=1)
+    assert "`sim" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        ("survey.csv", "--probe: survey.csv has many productions. Name a production.yaml like one of its rows"),
+        ("field", "--probe: field is no file. Name its production.yaml"),
+    ],
+)
+def test_campaigns_and_names_are_not_probed(seat: Seat, word: str, what: str) -> None:
+    seat("submit", seat.write())
+    seat.survey("p1")
+    said = seat("run", "--probe", "2", word, code=2)
+    assert said.err.startswith(what)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two"])
+def test_a_probe_of_no_subbands_is_refused(seat: Seat, number: str) -> None:
+    assert "(see --help)" in seat("run", "--probe", number, seat.write(), code=2).err
+
+
+def test_a_probe_whose_name_is_that_of_a_campaign_is_refused(seat: Seat) -> None:
+    seat("submit", seat.survey("p1"), "--campaign", "field-probe")
+    said = seat("run", "--probe", "1", seat.write(inputs={"data": "p1.surls"}), code=2)
+    assert "a campaign is called 'field-probe'" in said.err

@@ -131,7 +131,6 @@ def test_a_paused_production_has_nothing_to_start_and_nothing_ready(world: World
     assert (world.tracker.startable(), world.tracker.ready_kinds()) == ([], [])
 
 
-
 def test_jobs_are_found_by_name_attempt_or_batch_id(world: World) -> None:
     world.tick()
     world.backend.run(name(101))

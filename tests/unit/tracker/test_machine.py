@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -38,7 +36,7 @@ from lofargrid.rehearsal.crash import Crash, MortalConnection
 from lofargrid.states import FINAL, MOVES, UNFINISHED, JobState, Phase, Reason
 from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.tracker.records import Expansion, QuarantineRecord
-from tests.unit.engine_factories import GROUP, START, SUBBAND_HZ, World, frequency_of, name, recipe, subband
+from tests.unit.engine_factories import START, SUBBAND_HZ, frequency_of, recipe, subband
 
 ROOT = Path(__file__).parents[3]
 SOAK = bool(os.environ.get("LOFARGRID_SOAK_MACHINE"))
@@ -321,7 +319,9 @@ class Model:
             for one in (one for one, need in needs if need == job_id and self.jobs[one]["current"]):
                 if self.jobs[one]["state"] == JobState.READY:
                     self.move(one, JobState.WAITING, now)
-                elif self.jobs[one]["state"] == JobState.FAILED and self.jobs[one]["reason"] in productions.CONSEQUENCES:
+                elif (
+                    self.jobs[one]["state"] == JobState.FAILED and self.jobs[one]["reason"] in productions.CONSEQUENCES
+                ):
                     waiting.append(one)
         return sorted(names)
 
@@ -349,7 +349,12 @@ class Model:
                 continue
             if brought_back and here["current"] and here["state"] == JobState.FAILED != there["state"]:
                 self.reset(job_id, now)
-            if brought_back and here["current"] and here["state"] == JobState.READY and there["state"] == JobState.WAITING:
+            if (
+                brought_back
+                and here["current"]
+                and here["state"] == JobState.READY
+                and there["state"] == JobState.WAITING
+            ):
                 self.move(job_id, JobState.WAITING, now)
             if here["current"] and not there["current"]:
                 here["current"] = 0
@@ -395,7 +400,9 @@ class Machine(RuleBasedStateMachine):
         return [tuple(row) for row in self.tracker.rows("SELECT job_id, need_id FROM needs")]
 
     def unmet(self, job_id: int) -> int:
-        open_needs = [need for job, need in self.needs() if job == job_id and self.model.jobs[need]["state"] in UNFINISHED]
+        open_needs = [
+            need for job, need in self.needs() if job == job_id and self.model.jobs[need]["state"] in UNFINISHED
+        ]
         return len(open_needs) + int(self.tracker.value("SELECT count(*) FROM awaited WHERE job_id = ?", job_id))
 
     def any_production(self, which: int) -> int:
@@ -411,7 +418,10 @@ class Machine(RuleBasedStateMachine):
         assert isinstance(entered, InputError) == bool(refused)
         if happened and not refused:
             self._entered(given, again)
-            names = {self.model.jobs[one]["name"] for one in self.model.standing(*JobState, production_id=entered.production_id)}
+            names = {
+                self.model.jobs[one]["name"]
+                for one in self.model.standing(*JobState, production_id=entered.production_id)
+            }
             if not entered.retried:
                 assert names == {*entered.made, *entered.kept}
             assert set(entered.live) <= set(self.model.open_attempts())
@@ -444,7 +454,12 @@ class Machine(RuleBasedStateMachine):
 
         def verb(tracker: Tracker) -> Any:
             return campaigns.enter(
-                tracker, Campaign(campaign, rows, ()), hashes, lambda row: recipes[row.document.production], self.now, again
+                tracker,
+                Campaign(campaign, rows, ()),
+                hashes,
+                lambda row: recipes[row.document.production],
+                self.now,
+                again,
             )
 
         ids = {row["name"]: row["id"] for row in self.tracker.rows("SELECT id, name FROM campaigns")}
@@ -504,7 +519,13 @@ class Machine(RuleBasedStateMachine):
         self.seen = [self.tracker.job_by_id(job_id) for job_id in self.model.jobs]
 
     @precondition(lambda self: self.seen)
-    @rule(which=which, new=st.sampled_from(JobState), fresh=st.booleans(), minutes=st.none() | st.integers(-5, 90), dies=dies)
+    @rule(
+        which=which,
+        new=st.sampled_from(JobState),
+        fresh=st.booleans(),
+        minutes=st.none() | st.integers(-5, 90),
+        dies=dies,
+    )
     def somebody_tries_to_move_a_job(
         self, which: int, new: JobState, fresh: bool, minutes: int | None, dies: int | None
     ) -> None:
@@ -581,7 +602,9 @@ class Machine(RuleBasedStateMachine):
             for job_id in chosen:
                 self.model.move(job_id, JobState.CANCELLED, self.now, Reason.CANCELLED)
 
-    @precondition(lambda self: any(one["state"] in (JobState.FAILED, JobState.CANCELLED) for one in self.model.jobs.values()))
+    @precondition(
+        lambda self: any(one["state"] in (JobState.FAILED, JobState.CANCELLED) for one in self.model.jobs.values())
+    )
     @rule(which=which, every=st.booleans(), dies=dies)
     def the_operator_retries(self, which: int, every: bool, dies: int | None) -> None:
         """A job is found by an old attempt's id too; then it may have been superseded."""
@@ -696,7 +719,12 @@ class Machine(RuleBasedStateMachine):
             return
         self.model.attempts[attempt]["phase"] = Phase.ENDED
         for output, product in outputs:
-            self.model.files[attempt, output] = {"job_id": job.id, "state": "made", "product": int(product), "published": ""}
+            self.model.files[attempt, output] = {
+                "job_id": job.id,
+                "state": "made",
+                "product": int(product),
+                "published": "",
+            }
         if awaited:
             self.model.move(job.id, JobState.SUCCEEDED, self.now)
             gone_on = (JobState.SUBMITTED, JobState.RUNNING, JobState.SUCCEEDED)
