@@ -208,6 +208,8 @@ def _print(name: str, found: Sequence[Forecast]) -> None:
     hours = _range([one.core_hours for one in found], lambda value: f"{value:.0f}")
     print(f"  core-hours  {hours}, of them {first.wasted_core_hours:.0f} in attempts that fail")
     print(f"  jobs at     {_pairs(first.jobs_at, str)}")
+    if first.failed:
+        print(f"  failed      {count(first.failed, 'job')} for good, or because they needed one that did")
     print(f"  scratch     {_pairs(first.peak_scratch_bytes, bytes_text)} at most")
     if first.tape_tb:
         print(f"  from tape   {_pairs(first.tape_tb, lambda terabytes: f'{terabytes:.2f} TB')}")

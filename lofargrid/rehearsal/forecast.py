@@ -1,6 +1,7 @@
 """A forecast: productions rehearsed before they are run, and what they will take."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -8,12 +9,13 @@ from pathlib import Path
 
 from lofargrid.model import Site
 from lofargrid.recipes import Recipe
-from lofargrid.rehearsal.rehearsal import PERIOD_S, Rehearsal
+from lofargrid.rehearsal.rehearsal import PERIOD_S, Outcome, Rehearsal
 from lofargrid.simulation.clock import BIN_S
 from lofargrid.simulation.faults import Faults
 from lofargrid.simulation.grid import Grid
 from lofargrid.simulation.tape import Library
 from lofargrid.simulation.work import StepCost, Work
+from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
 
 MOST = timedelta(days=400)
@@ -32,7 +34,7 @@ class Series:
 class Forecast:
     """What a rehearsal took. Times in seconds, link loads in MB/s (means over 60 s), storage in bytes.
 
-    ``wide_mb_s`` is the most that each site's wide-area link carried, ``cap_mb_s`` what we may use of it, ``tape_tb``
+    ``failed`` jobs failed for good, with those that needed them. ``wide_mb_s`` is the most that each site's wide-area link carried, ``cap_mb_s`` what we may use of it, ``tape_tb``
     what was recalled at each site whose files are all on tape when it begins.
     """
 
@@ -40,6 +42,7 @@ class Forecast:
     ended: bool
     makespan_s: float
     jobs: int
+    failed: int
     attempts: int
     core_hours: float
     wasted_core_hours: float
@@ -103,10 +106,18 @@ def forecast(
         rehearsal = Rehearsal(grid, Path(folder) / "tracker.db", watch=watch)
         rehearsal.enter([skeleton(one, grid.backend.name) for one in recipes])
         outcome = rehearsal.run(MOST, period_s)
-        every = [rehearsal.tracker.counts(one.id).values() for one in rehearsal.tracker.productions()]
-        jobs = sum(sum(states.values()) for steps_of in every for states in steps_of)
+        states = _states(rehearsal.tracker)
         rehearsal.close()
-    return _summary(grid, seed, outcome.ended, outcome.makespan_s, jobs, held, outcome.troubles)
+    return _summary(grid, seed, outcome, states, held)
+
+
+def _states(tracker: Tracker) -> Counter[JobState]:
+    """How many jobs of all productions are in which state."""
+    found: Counter[JobState] = Counter()
+    for production in tracker.productions():
+        for states in tracker.counts(production.id).values():
+            found.update(states)
+    return found
 
 
 def skeleton(recipe: Recipe, backend: str) -> Recipe:
@@ -128,8 +139,8 @@ def skeleton(recipe: Recipe, backend: str) -> Recipe:
 
 
 def _summary(
-    grid: Grid, seed: int, ended: bool, makespan_s: float, jobs: int,
-    held: Mapping[str, Sequence[tuple[float, float]]], troubles: tuple[str, ...],
+    grid: Grid, seed: int, outcome: Outcome, states: Counter[JobState],
+    held: Mapping[str, Sequence[tuple[float, float]]],
 ) -> Forecast:  # fmt: skip
     measure = grid.measure
     at: dict[str, int] = {}
@@ -138,9 +149,10 @@ def _summary(
     wide = {name: link for name, link in grid.network.wide.items() if name and link.moved_mb}
     return Forecast(
         seed=seed,
-        ended=ended,
-        makespan_s=makespan_s,
-        jobs=jobs,
+        ended=outcome.ended,
+        makespan_s=outcome.makespan_s,
+        jobs=states.total(),
+        failed=states[JobState.FAILED],
         attempts=len(measure.attempts),
         core_hours=measure.used_core_s / 3600,
         wasted_core_hours=measure.wasted_core_s_in_all / 3600,
@@ -154,7 +166,7 @@ def _summary(
         links=tuple(_rates(name, link.moved_mb) for name, link in wide.items()),
         tape=tuple(_rates(name, tape.recalled_mb) for name, tape in grid.tapes.items() if tape.recalled_mb),
         scratch=tuple(Series(name, tuple(points)) for name, points in held.items() if len(points) > 1),
-        troubles=troubles,
+        troubles=outcome.troubles,
     )
 
 

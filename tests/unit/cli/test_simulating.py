@@ -111,6 +111,15 @@ def test_inputs_of_unknown_size_are_counted_and_those_here_are_looked_at(seat: S
     assert said.splitlines()[0] == "4 inputs of unknown size: 16.0 GB each is taken"
 
 
+def test_where_a_human_looks_a_long_rehearsal_shows_the_virtual_time(seat: Seat) -> None:
+    remote(seat, 100)
+    seat.write()
+    seat.environment["FORCE_COLOR"] = "1"  # what rich takes for a terminal
+    assert "field, seed 1: " in seat("sim", "production.yaml", "--repeat", "1").err
+    remote(seat, 4)
+    assert "seed 1" not in seat("sim", "production.yaml", "--repeat", "1").err
+
+
 # What it may rehearse
 
 
@@ -198,7 +207,8 @@ def test_what_ran_before_is_measured(finished: Seat) -> None:
 
 
 def test_measured_steps_take_what_they_took_and_not_what_is_granted(finished: Seat, seat: Seat) -> None:
-    declared_s = facts(seat, "--repeat", "1")[0]["makespan_s"] if seat.write() else 0.0
+    seat.write()
+    declared_s = facts(seat, "--repeat", "1")[0]["makespan_s"]
     assert facts(finished, "--repeat", "1")[0]["makespan_s"] < declared_s / 2
 
 

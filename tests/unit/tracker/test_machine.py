@@ -36,14 +36,13 @@ from lofargrid.rehearsal.crash import Crash, MortalConnection
 from lofargrid.states import FINAL, MOVES, UNFINISHED, JobState, Phase, Reason
 from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.tracker.records import Expansion, QuarantineRecord
-from tests.unit.engine_factories import START, SUBBAND_HZ, frequency_of, recipe, subband
+from tests.unit.engine_factories import GROUP, START, SUBBAND_HZ, World, frequency_of, name, recipe, subband
 
 ROOT = Path(__file__).parents[3]
-SOAK = bool(os.environ.get("LOFARGRID_SOAK_MACHINE"))
+EXAMPLES = int(os.environ.get("LOFARGRID_MACHINE_EXAMPLES", "40"))
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-KILLS = 300 if SOAK else 36
+KILLS = 36
 
-PRODUCTIONS = ("field", "deep")
 LISTS = {
     "known": [subband(n, frequency_hz=n * SUBBAND_HZ) for n in range(100, 104)],
     "unknown": [subband(n) for n in range(100, 104)],
@@ -58,6 +57,8 @@ OPEN = (Phase.INTENDED, Phase.QUEUED, Phase.RUNNING)
 FINAL_WORDS = ", ".join(f"'{state}'" for state in FINAL)
 
 which = st.integers(0, 99)
+few = st.integers(0, 4)
+waits = st.none() | st.integers(-5, 90)
 dies = st.none() | st.integers(0, 1000)
 """Whether the process dies in a verb, and how far into it, in thousandths of its statements."""
 
@@ -69,7 +70,11 @@ def recipe_of(production: str, listed: str, strength: int, iterations: int) -> R
 
 
 recipes_ = st.builds(
-    recipe_of, st.sampled_from(PRODUCTIONS), st.sampled_from(list(LISTS)), st.integers(1, 2), st.integers(1, 2)
+    recipe_of,
+    st.sampled_from(("field", "field", "deep")),
+    st.sampled_from(list(LISTS)),
+    st.integers(1, 2),
+    st.integers(1, 2),
 )
 
 
@@ -259,10 +264,10 @@ class Model:
             names = [one.strip() for one in columns.split(",")][:keys]
             return {tuple(row.pop(one) for one in names) if keys > 1 else row.pop(names[0]): row for row in rows}
 
-        found.productions = table("id, name, generation, recipe_hash, paused, priority, max_running, campaign_id",
-                                  "productions")  # fmt: skip
-        found.jobs = table("id, production_id, name, step, generation, state, reason, tries, not_before, current, stale,"
-                           " attempt, updated, grown, shunned", "jobs")  # fmt: skip
+        fields = "id, name, generation, recipe_hash, paused, priority, max_running, campaign_id"
+        found.productions = table(fields, "productions")
+        fields = "id, production_id, name, step, generation, state, reason, tries, not_before, current, stale, attempt"
+        found.jobs = table(f"{fields}, updated, grown, shunned", "jobs")
         found.attempts = table("id, job_id, phase, reason", "attempts")
         found.files = table("attempt, name, job_id, state, product, published", "files", 2)
         found.quarantine = {key: row["state"] for key, row in table("site, node, state", "quarantine", 2).items()}
@@ -299,9 +304,9 @@ class Model:
 
     def wake(self, now: str) -> None:
         for job in self.jobs.values():
-            if job["state"] == JobState.WAITING and job["not_before"]:
-                if job["not_before"] <= now or job["updated"] > now:
-                    job["not_before"] = None
+            waits = job["state"] == JobState.WAITING and job["not_before"] is not None
+            if waits and (job["not_before"] <= now or job["updated"] > now):
+                job["not_before"] = None
 
     def retried(self, chosen: Collection[int], needs: Collection[tuple[int, int]], now: str) -> list[str]:
         """Bring jobs back, and those that failed only because of them; give their names."""
@@ -368,14 +373,15 @@ class Model:
 class Machine(RuleBasedStateMachine):
     """Whatever operators, engines and campaigns do, and wherever the process dies."""
 
-    @initialize(given=recipes_, rounds=st.integers(0, 6), left=st.integers(0, 4), failing=st.integers(0, 4))
-    def begin(self, given: Recipe, rounds: int, left: int, failing: int) -> None:
+    @initialize(given=recipes_, rounds=st.integers(0, 6), handed=few, left=few, failing=few)
+    def begin(self, given: Recipe, rounds: int, handed: int, left: int, failing: int) -> None:
         self.process = Dying()
         self.model = Model()
         self.time = START
         self.seen: list[Job] = []
         self.a_production_is_entered(given, again=False, dies=None)
-        self.an_engine_goes_on_for_a_while(rounds, left, failing, tells=True)
+        self.somebody_looks_at_all_jobs()
+        self.an_engine_goes_on_for_a_while(rounds, handed, left, failing, None, tells=True, retries=False)
 
     def teardown(self) -> None:
         if hasattr(self, "process"):
@@ -410,9 +416,10 @@ class Machine(RuleBasedStateMachine):
 
     # Plans
 
-    @rule(given=recipes_, again=st.booleans(), dies=dies)
+    @rule(given=recipes_, again=st.sampled_from((True, True, False)), dies=dies)
     def a_production_is_entered(self, given: Recipe, again: bool, dies: int | None) -> None:
         standing = self.model.production(given.production)
+        awaited = {one for one in self.model.open_attempts() if self.model.awaits(one)}
         happened, entered = self.do(lambda tracker: productions.enter(tracker, given, self.now, again), dies)
         refused = standing and standing["recipe_hash"] != given.hash and not again
         assert isinstance(entered, InputError) == bool(refused)
@@ -424,8 +431,7 @@ class Machine(RuleBasedStateMachine):
             }
             if not entered.retried:
                 assert names == {*entered.made, *entered.kept}
-            assert set(entered.live) <= set(self.model.open_attempts())
-            assert not any(self.model.awaits(attempt) for attempt in entered.live)
+            assert {*entered.live} == {one for one in awaited if not self.model.awaits(one)}
 
     def _entered(self, given: Recipe, again: bool) -> None:
         found = Model.of(self.tracker)
@@ -518,19 +524,12 @@ class Machine(RuleBasedStateMachine):
     def somebody_looks_at_all_jobs(self) -> None:
         self.seen = [self.tracker.job_by_id(job_id) for job_id in self.model.jobs]
 
-    @precondition(lambda self: self.seen)
-    @rule(
-        which=which,
-        new=st.sampled_from(JobState),
-        fresh=st.booleans(),
-        minutes=st.none() | st.integers(-5, 90),
-        dies=dies,
-    )
+    @rule(which=which, new=st.sampled_from(JobState), fresh=st.booleans(), minutes=waits, dies=dies)
     def somebody_tries_to_move_a_job(
         self, which: int, new: JobState, fresh: bool, minutes: int | None, dies: int | None
     ) -> None:
         job = self.seen[which % len(self.seen)]
-        job = self.tracker.job_by_id(job.id) if fresh else job
+        job = self.tracker.job_by_id(sorted(self.model.jobs)[which % len(self.model.jobs)]) if fresh else job
         with_the_backend = {JobState.SUBMITTED, JobState.RUNNING}
         if new in MOVES[job.state] and new is not JobState.CANCELLED and with_the_backend & {job.state, new}:
             return  # what an attempt does moves these
@@ -543,6 +542,13 @@ class Machine(RuleBasedStateMachine):
             assert moved is not stale_reader(job, known)
             if happened and moved:
                 self.model.move(job.id, new, self.now, Reason.GAP, not_before=until)
+
+    @rule()
+    def somebody_tries_all_moves_that_are_none(self) -> None:
+        for job in map(self.tracker.job_by_id, self.model.jobs):
+            for new in set(JobState) - MOVES[job.state]:
+                with pytest.raises(IllegalMoveError):
+                    self.tracker.move(job, new, self.now)
 
     def due_jobs(self) -> list[int]:
         waiting = self.model.standing(JobState.WAITING)
@@ -579,13 +585,6 @@ class Machine(RuleBasedStateMachine):
             if self.model.jobs[job]["step"] != "first":
                 self.model.jobs[job]["stale"] = 0
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(which=which, dies=dies)
-    def a_job_learns(self, which: int, dies: int | None) -> None:
-        job = sorted(self.model.jobs)[which % len(self.model.jobs)]
-        if self.do(lambda tracker: tracker.change_demand(job, {"memory_mb": 8000}, ["far"]), dies)[0]:
-            self.model.jobs[job] |= {"grown": '{"memory_mb": 8000}', "shunned": '["far"]'}
-
     @precondition(lambda self: self.model.standing(*UNFINISHED))
     @rule(which=which, every=st.booleans(), dies=dies)
     def the_operator_cancels(self, which: int, every: bool, dies: int | None) -> None:
@@ -620,33 +619,46 @@ class Machine(RuleBasedStateMachine):
             assert self.model.retried(chosen, needs, self.now) == list(names)
             self.model.renew(Model.of(self.tracker), self.now)
 
-    @rule(rounds=st.integers(1, 3), left=st.integers(0, 4), failing=st.integers(0, 4), tells=st.booleans())
-    def an_engine_goes_on_for_a_while(self, rounds: int, left: int, failing: int, tells: bool) -> None:
+    @rule(rounds=st.integers(1, 3), handed=few, left=few, failing=few, minutes=waits, tells=st.booleans(),
+          retries=st.booleans())  # fmt: skip
+    def an_engine_goes_on_for_a_while(
+        self, rounds: int, handed: int, left: int, failing: int, minutes: int | None, tells: bool, retries: bool
+    ) -> None:
         """So that what stands at the end of a pipeline is reached.
 
         Parameters
         ----------
         rounds
             How many ticks it has.
+        handed
+            How many jobs the last one hands over; the others hand over all.
         left
             How many attempts are still with the backend after the last one.
         failing
             The how many-th attempt of each tick fails; none for 0.
+        minutes
+            When that is tried again; None for never.
         tells
             Whether the first step tells frequencies.
+        retries
+            Whether the operator lets all be tried again before.
         """
+        for which in range(len(self.model.productions) if retries else 0):
+            self.the_operator_retries(which, True, None)
         for tick in range(rounds):
+            last = tick == rounds - 1
             if self.due_expansions():
                 self.groups_are_made(0, None)
             for which in range(len(self.model.productions)):
                 self.jobs_start(which, 6, False, None)
-            for which in range(len(self.model.standing(JobState.READY))):
+            ready = len(self.model.standing(JobState.READY))
+            for which in range(min(handed, ready) if last else ready):
                 self.a_job_is_handed_over(which, None)
             awaited = [attempt for attempt in self.model.open_attempts() if self.model.awaits(attempt)]
-            for place, attempt in enumerate(awaited[left if tick == rounds - 1 else 0 :], 1):
+            for place, attempt in enumerate(awaited[left if last else 0 :], 1):
                 which = self.model.open_attempts().index(attempt)
                 if place == failing:
-                    self.an_attempt_fails(which, False, None, None)
+                    self.an_attempt_fails(which, False, minutes, None)
                 else:
                     self.an_attempt_succeeds(which, tells, None)
 
@@ -733,9 +745,9 @@ class Machine(RuleBasedStateMachine):
                     self.model.jobs[one]["stale"] = 1
 
     @precondition(lambda self: self.model.open_attempts())
-    @rule(which=which, lost=st.booleans(), minutes=st.none() | st.integers(-5, 90), dies=dies)
+    @rule(which=which, lost=st.booleans(), minutes=waits, dies=dies)
     def an_attempt_fails(self, which: int, lost: bool, minutes: int | None, dies: int | None) -> None:
-        """Its job, if it waits for it, is put back until later, or fails."""
+        """Its job, if it waits for it, is put back until later, or fails; it has learnt what it takes."""
         attempts = self.model.open_attempts()
         attempt = attempts[which % len(attempts)]
         job = self.tracker.job_by_id(self.model.attempts[attempt]["job_id"])
@@ -747,12 +759,14 @@ class Machine(RuleBasedStateMachine):
         def verb(tracker: Tracker) -> None:
             tracker.end_attempt(attempt, phase, self.now, reason, "exit code 1", None)
             if awaited:
+                tracker.change_demand(job.id, {"memory_mb": 8000}, ["near"])
                 assert tracker.move(job, new, self.now, reason, "exit code 1", not_before=until, tries=tries)
 
         if self.do(verb, dies)[0]:
             self.model.attempts[attempt] |= {"phase": phase, "reason": reason}
             if awaited:
                 self.model.move(job.id, new, self.now, reason, not_before=until, tries=tries)
+                self.model.jobs[job.id] |= {"grown": '{"memory_mb": 8000}', "shunned": '["near"]'}
 
     def awaited_groups(self) -> list[str]:
         return [one for one in self.model.open_attempts() if self.model.awaits(one)
@@ -805,14 +819,9 @@ class Machine(RuleBasedStateMachine):
         assert sorted(self.tracker.on_scratch()) == jobs
         if not jobs:
             return
-        job_id = jobs[which % len(jobs)]
-        step = self.model.jobs[job_id]["step"]
-        files = self.tracker.disposable(job_id, ["band"] if step in ("first", "band") else [])
-        if self.model.jobs[job_id]["current"]:
-            readers = [self.model.jobs[job] for job, need in self.needs() if need == job_id]
-            read = any(one["current"] and (one["state"] != JobState.SUCCEEDED or one["stale"]) for one in readers)
-            assert not (files and read), "somebody will read it"
-            assert all(file.published for file in files if self.model.files[file.attempt, file.name]["product"])
+        needs = self.needs()
+        disposable = {job_id: self._disposable(job_id, needs) for job_id in jobs}
+        files = disposable[jobs[which % len(jobs)]]
 
         def verb(tracker: Tracker) -> None:
             for file in files:
@@ -821,6 +830,18 @@ class Machine(RuleBasedStateMachine):
         if self.do(verb, dies)[0]:
             for file in files:
                 self.model.files[file.attempt, file.name]["state"] = "deleted"
+
+    def _disposable(self, job_id: int, needs: list[tuple[int, int]]) -> list[StoredOutput]:
+        job = self.model.jobs[job_id]
+        files = self.tracker.disposable(job_id, ["band"] if job["step"] in ("first", "band") else [])
+        if job["current"] and files:
+            readers = [self.model.jobs[reader] for reader, need in needs if need == job_id]
+            for reader in (one for one in readers if one["current"]):
+                assert (reader["state"], reader["stale"]) == (JobState.SUCCEEDED, 0), "somebody will read it"
+            for file in files:
+                here = self.model.files[file.attempt, file.name]
+                assert here["published"] or not here["product"]
+        return files
 
     # Productions, sites, time
 
@@ -902,7 +923,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=2000 if SOAK else 40,
+    max_examples=EXAMPLES,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
@@ -918,6 +939,41 @@ def process() -> Iterator[Dying]:
     one = Dying()
     yield one
     one.end()
+
+
+def test_the_operators_retry_lets_a_job_go_where_it_failed_before_and_keeps_what_it_learnt(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.enter()
+    world.tracker.change_demand(world.job(name(100)).id, {"memory_mb": 8000}, ["far"])
+    world.move(name(100), JobState.FAILED)
+    world.retry(name(100))
+    again = world.job(name(100))
+    assert (again.grown, again.shunned) == ({"memory_mb": 8000}, ())
+
+
+def test_a_superseded_job_is_not_brought_back_nor_touched(tmp_path: Path) -> None:
+    known = [subband(n, frequency_hz=n * SUBBAND_HZ) for n in (100, 101)]
+    world = World(tmp_path)
+    world.enter(recipe(known))
+    world.move(GROUP, JobState.FAILED)
+    seen = world.job(GROUP)
+    world.enter(recipe(known, parameters={"strength": 2}), again=True)
+    before = contents(world.tracker)
+    with world.tracker.transaction():
+        assert productions.retry_failed(world.tracker, [seen], world.now) == ()
+    assert contents(world.tracker) == before
+
+
+def test_keys_come_first_in_tables_without_rowid(process: Dying) -> None:
+    """The check of sqlite 3.40 takes a column between those of a key for NULL."""
+    tables = process.tracker.rows("SELECT name FROM sqlite_master WHERE sql LIKE '%) WITHOUT ROWID'")
+    assert tables
+    for (table,) in tables:
+        keys = [row["cid"] for row in process.tracker.rows(f"PRAGMA table_info({table})") if row["pk"]]
+        assert keys == list(range(len(keys))), table
+    process.do(lambda tracker: productions.enter(tracker, recipe_of("field", "unknown", 1, 1), "2024-01-01"))
+    assert process.tracker.expansions()
+    assert list(problems(process.tracker)) == []
 
 
 def renewed(tracker: Tracker) -> Any:
