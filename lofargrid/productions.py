@@ -108,8 +108,9 @@ def enter(tracker: Tracker, recipe: Recipe, now: str, again: bool = False) -> En
             tracker.event(now, production_id, text=f"generation {standing.generation + 1}")
         tracker.set_subbands(production_id, recipe.subbands)
         entered = refresh(tracker, production_id, recipe, now)
-        retried = retry_failed(tracker, tracker.jobs(production_id, [JobState.FAILED]), now) if again else ()
-        return replace(entered, retried=retried)
+        # What has just been made and cannot start, as its file is unusable, would fail the same way once more.
+        failed = [job for job in tracker.jobs(production_id, [JobState.FAILED]) if job.name not in entered.made]
+        return replace(entered, retried=retry_failed(tracker, failed, now) if again else ())
 
 
 def differences(tracker: Tracker, standing: ProductionRecord, recipe: Recipe) -> list[str]:

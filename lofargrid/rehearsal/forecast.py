@@ -34,8 +34,9 @@ class Series:
 class Forecast:
     """What a rehearsal took. Times in seconds, link loads in MB/s (means over 60 s), storage in bytes.
 
-    ``failed`` jobs failed for good, with those that needed them. ``wide_mb_s`` is the most that each site's wide-area link carried, ``cap_mb_s`` what we may use of it, ``tape_tb``
-    what was recalled at each site whose files are all on tape when it begins.
+    ``failed`` jobs failed for good, with those that needed them. ``wide_mb_s`` is the most that each site's wide-area
+    link carried, ``cap_mb_s`` what we may use of it, ``tape_tb`` what was recalled at each site; where a site has
+    tapes, all its files are on them when it begins.
     """
 
     seed: int

@@ -14,7 +14,7 @@ from lofargrid.cli.app import main
 from tests.unit.cli.seat import Seat, command
 
 ROOT = Path(__file__).parents[3]
-VERBS = ["init", "plan", "submit", "run", "status", "why", "logs", "get", "retry", "pause", "resume", "cancel",
+VERBS = ["init", "plan", "submit", "run", "sim", "status", "why", "logs", "get", "retry", "pause", "resume", "cancel",
          "priority", "max-running", "compare", "pipelines", "sites", "doctor", "demo-data", "demo-result",
          "version"]  # fmt: skip
 
