@@ -24,8 +24,8 @@ from tests.production.soundness import (
 
 KILLS = int(os.environ.get("LOFARGRID_KILLS", "5"))
 KILLS_A_LIFE = 5
-SEED = int(os.environ.get("LOFARGRID_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
-AGAIN = f"the same moments: LOFARGRID_SEED={SEED} LOFARGRID_KILLS={KILLS}"
+SEED = int(os.environ.get("LOFARGRID_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+AGAIN = f"the same moments: LOFARGRID_TEST_SEED={SEED} LOFARGRID_KILLS={KILLS}"
 PATIENCE_S = 300.0
 
 pytestmark = pytest.mark.usefixtures("seed")
