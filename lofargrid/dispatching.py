@@ -183,7 +183,6 @@ class Dispatch:
         standings: Mapping[str, Standing] = self._standings()
         if not any(one.free for one in standings.values()):
             return []
-        kinds = self._tracker.ready_kinds()
         nowhere: dict[str, list[str]] = {}
         pairs: list[tuple[Job, str]] = []
         # Too many to ask all at once: those asked in vain the last time let the others go first.

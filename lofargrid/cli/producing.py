@@ -219,7 +219,7 @@ def run(
     """Enter a production or a campaign and see it through. Ctrl-C loses nothing; the same command goes on."""
     session: Session = context.obj
     name = str(file)
-    if not file.exists() and safe_name(name):
+    if safe_name(name) and not file.exists():
         _refuse_entered_options(session, name, replan, like, campaign, probe)
     else:
         name = _enter(session, file, replan, like, campaign, probe)
