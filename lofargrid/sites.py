@@ -262,7 +262,7 @@ def _fault_in(url: str) -> str:
         return "this URL holds a user's name or password, and a credential belongs in its own file; take it out"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - it is read to be checked
+        _ = parts.port  # reading it raises ValueError where it is no port
         if not is_url(url) or not printable(url):
             return f"{shown(url)} is no URL; one begins with {_SCHEMES_TEXT}"
     except ValueError as error:

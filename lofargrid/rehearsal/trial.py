@@ -59,7 +59,7 @@ def run_trial(seed: int, keep_trace: bool = False, calm: bool = False) -> tuple[
             else:
                 _outlive_zombies(rehearsal)
                 check_end(rehearsal.tracker, grid)
-        except Exception as error:
+        except Exception as error:  # whatever a seed brings to light is told with its number, and the others go on
             problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         if problem and keep_trace:
             problem += f"\n{describe(rehearsal.tracker)}"

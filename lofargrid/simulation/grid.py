@@ -16,6 +16,7 @@ random comes from the seed. Attempt ids start with a tracker's own random id, wh
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TextIO
 
 from lofargrid.model import Site
@@ -181,8 +182,8 @@ class Grid:
     def _slow_down(self, everywhere: Mapping[str, Site]) -> None:
         for site in everywhere:
             for begin_s, end_s in self.weather.windows_of(Cause.STORAGE_SLOW, site):
-                self.clock.at(begin_s, lambda site=site: self.network.set_pace(site, _SLOW))  # type: ignore[misc]
-                self.clock.at(end_s, lambda site=site: self.network.set_pace(site, 1.0))  # type: ignore[misc]
+                self.clock.at(begin_s, partial(self.network.set_pace, site, _SLOW))
+                self.clock.at(end_s, partial(self.network.set_pace, site, 1.0))
 
 
 def holder_of(sites: Mapping[str, Site]) -> Callable[[str], str]:

@@ -45,7 +45,7 @@ _STAGE_OF = {
 }
 
 
-class Broken(Exception):  # noqa: N818 - it is an end, as the runner's Failure
+class Broken(Exception):  # noqa: N818 - it is an end that is reported, as the runner's Failure
     """The attempt fails, and the runner reports it."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Broken(Exception):  # noqa: N818 - it is an end, as the runner's Failure
         self.signal = signal
 
 
-class Vanished(Exception):  # noqa: N818
+class Vanished(Exception):  # noqa: N818 - it is an end, and no error of the simulation
     """The runner is gone, without a report."""
 
     def __init__(self, cause: Cause) -> None:

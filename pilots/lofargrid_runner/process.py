@@ -183,7 +183,7 @@ def spawn(
             os.close(file)
 
 
-def _become(  # pragma: no cover
+def _become(  # pragma: no cover - runs in the forked child, which becomes the program: no coverage comes back
     program: Program, files: tuple[int, int, int], keep: tuple[int, ...], announce: int | None
 ) -> NoReturn:
     try:
