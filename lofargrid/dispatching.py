@@ -10,12 +10,11 @@ from lofargrid import merging, retry, sharing
 from lofargrid.backends.base import Backend
 from lofargrid.demands import demand_of, lesson
 from lofargrid.errors import LofarGridError
-from lofargrid.following import Following, demand_by
+from lofargrid.following import Following, demand_by, past_of
 from lofargrid.merging import Need, Verdict
 from lofargrid.model import Demand, Job, Site
 from lofargrid.moving import Moves
-from lofargrid.pipelines import Step
-from lofargrid.placement import BY_DATA, Line, Policy, Ranking, Spread, Standing
+from lofargrid.placement import BY_DATA, Line, Policy, Ranking, Spread, Standing, with_load
 from lofargrid.productions import Recipes
 from lofargrid.quarantining import Quarantine
 from lofargrid.recalling import Recalling
@@ -210,13 +209,8 @@ class Dispatch:
             name: Standing(site, closed=closed.get(name, ""), limit=limits.get(name))
             for name, site in self._sites.items()
         }
-        for one in self._tracker.load(self._backend.name, self._moves.now()):
-            if one.site in standings:
-                standings[one.site] = standings[one.site].with_more(one.attempts, one.copies)
-            for source in one.remote_from.split(","):
-                if source in standings:
-                    standings[source] = standings[source].with_more(0, one.copies)
-        return standings
+        load = self._tracker.load(self._backend.name, self._moves.now())
+        return with_load(standings, (one.burden for one in load))
 
     def _claims(self, kinds: Iterable[Kind]) -> dict[int, Claim]:
         """What the productions of some ready jobs ask for."""
@@ -328,17 +322,11 @@ class Dispatch:
         spec = render(recipe, job, sources, around)
         if not site.guarded:
             return spec
-        avoid = self._avoided(job, recipe.steps[job.step], site.name) if record.number > 1 else ()
+        avoid: tuple[str, ...] = ()
+        if record.number > 1:
+            past = [past_of(one) for one in self._tracker.failures(job.id)]
+            avoid = retry.avoided(past, site.name, self._following.rules_of(recipe.steps[job.step]))
         return spec._replace(avoid=avoid, linger_s=_LINGER_S, patience_s=_PATIENCE_S)
-
-    def _avoided(self, job: Job, step: Step, site: str) -> tuple[str, ...]:
-        """The nodes of a site that a job keeps away from; none that would leave it without a node once more."""
-        failures = self._tracker.failures(job.id)
-        waits = [index for index, one in enumerate(failures) if one.reason is Reason.NOT_STARTED]
-        failures = [one for one in failures[max(waits, default=-1) + 1 :] if one.site == site and one.node]
-        rules = self._following.rules_of(step)
-        away = {one.node for one in failures if one.reason and retry.rule_of(one.reason, rules).elsewhere == "node"}
-        return tuple(sorted(away))
 
 
 def _some(names: Sequence[str]) -> str:

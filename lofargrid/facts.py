@@ -7,7 +7,7 @@ from functools import partial
 
 from lofargrid import health, placement, recipes, retry
 from lofargrid.demands import demand_of
-from lofargrid.following import demand_by
+from lofargrid.following import demand_by, past_of
 from lofargrid.model import Demand, Job, Site
 from lofargrid.pipelines import Step
 from lofargrid.placement import Ranking, Standing
@@ -260,13 +260,9 @@ class Gatherer:
             name: Standing(site, closed=closed.get(name, ""), limit=health.PROBATION_JOBS if name in limited else None)
             for name, site in self.sites.items()
         }
-        for one in self.tracker.load_everywhere(self.now or _LONG_AGO):
-            if one.site in standings:
-                standings[one.site] = standings[one.site].with_more(one.attempts, one.copies)
-            for source in one.remote_from.split(","):
-                if source in standings:
-                    standings[source] = standings[source].with_more(0, one.copies)
-        return standings
+        return placement.with_load(
+            standings, (one.burden for one in self.tracker.load_everywhere(self.now or _LONG_AGO))
+        )  # fmt: skip
 
     # Its attempt
 
@@ -291,12 +287,8 @@ class Gatherer:
         """The nodes that were named to the backend when it was handed over; see dispatching.py."""
         if not self.sites.get(attempt.site, Site("")).guarded:
             return ()
-        failures = self.tracker.failures(job.id)
-        waits = [index for index, one in enumerate(failures) if one.reason is Reason.NOT_STARTED]
-        there = [one for one in failures[max(waits, default=-1) + 1 :] if one.site == attempt.site and one.node]
-        rules = rules_of(step)
-        away = {one.node for one in there if one.reason and retry.rule_of(one.reason, rules).elsewhere == "node"}
-        return tuple(sorted(away))
+        past = [past_of(one) for one in self.tracker.failures(job.id)]
+        return retry.avoided(past, attempt.site, rules_of(step))
 
 
 def rules_of(step: Step) -> Mapping[Reason, Rule]:

@@ -1,6 +1,7 @@
 """Follow what backends say of attempts: it moves their jobs, and decides what comes after a failure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lofargrid_runner.contract import Report
@@ -184,8 +185,8 @@ class Following:
         recipe = self._recipes.of(production)
         step = recipe.steps[job.step]
         failures = self._tracker.failures(job.id)
-        past = [Past(one.reason or reason, one.site, one.node, 0.0, one.blamed) for one in failures]
-        past[-1] = Past(past[-1].reason, past[-1].site, past[-1].node, peak_memory_mb, past[-1].blamed)
+        past = [past_of(one) for one in failures]
+        past[-1] = replace(past[-1], peak_memory_mb=peak_memory_mb)
         asked = demand_by(self._tracker, recipe, job, self._sites)
         most = most_of((self._sites[name] for name in recipe.allowed(self._sites)), asked)
         rules = self.rules_of(step)
@@ -267,6 +268,12 @@ def demand_by(tracker: Tracker, recipe: Recipe, job: Job, sites: Mapping[str, Si
     except LofarGridError:
         sources = {}  # handing it over will tell
     return demand_of(job, recipe.steps[job.step], sources, sites)
+
+
+def past_of(attempt: AttemptRecord) -> Past:
+    """An attempt that failed, as the retry rules see it."""
+    assert attempt.reason is not None, "it failed"
+    return Past(attempt.reason, attempt.site, attempt.node, blamed=attempt.blamed)
 
 
 def awaits(job: Job, attempt: AttemptRecord) -> bool:

@@ -4,7 +4,7 @@ Compute goes to the data at a T1. Data goes to another site when that is sooner:
 data's own site is longer than the copy takes, and no link is filled beyond what we may use of it.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lofargrid.model import Demand, Site
@@ -47,6 +47,20 @@ class Standing:
     def with_more(self, jobs: int, copies: int) -> "Standing":
         """After so many more were sent."""
         return replace(self, in_flight=self.in_flight + jobs, copies=self.copies + copies)
+
+
+def with_load(
+    standings: Mapping[str, Standing], load: Iterable[tuple[str, Sequence[str], int, int]]
+) -> dict[str, Standing]:
+    """Sites as they stand under what runs: for each load its site, those it copies from, attempts, copies under way."""
+    loaded = dict(standings)
+    for site, sources, attempts, copies in load:
+        if site in loaded:
+            loaded[site] = loaded[site].with_more(attempts, copies)
+        for source in sources:
+            if source in loaded:
+                loaded[source] = loaded[source].with_more(0, copies)
+    return loaded
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,13 @@ def decide(
     return Decision(True, burnt, f"tried again with {_growth(rule.grow, grown)}", wait_s, grown)
 
 
+def avoided(past: Sequence[Past], site: str, rules: Mapping[Reason, Rule] = RULES) -> tuple[str, ...]:
+    """The nodes of a site that a job keeps away from; none that has left it without a node before."""
+    waits = [index for index, one in enumerate(past) if one.reason is Reason.NOT_STARTED]
+    there = [one for one in past[max(waits, default=-1) + 1 :] if one.site == site and one.node]
+    return tuple(sorted({one.node for one in there if rule_of(one.reason, rules).elsewhere == "node"}))
+
+
 def grow(what: Grown, last: Past, asked: Demand, most: Demand) -> Demand | None:
     """Two and a half times the memory, or half more than was seen if that is more; None if there is no more.
 

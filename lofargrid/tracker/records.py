@@ -78,6 +78,11 @@ class Load:
     attempts: int
     copies: int
 
+    @property
+    def burden(self) -> tuple[str, list[str], int, int]:
+        """What it is to placement: the site, those it copies from, attempts and copies."""
+        return self.site, self.remote_from.split(","), self.attempts, self.copies
+
 
 @dataclass(frozen=True)
 class QuarantineRecord:
