@@ -10,11 +10,11 @@ from pathlib import Path
 from lofargrid_runner.contract import JobSpec, Report, StoredFile, to_json
 
 from lofargrid.backends.base import Changes, Observation
-from lofargrid.engine import Engine, Places
+from lofargrid.documents.pipelines import read_pipeline
+from lofargrid.documents.software import Software, Values
+from lofargrid.engine.engine import Engine, Places
 from lofargrid.model import Site, Subband
-from lofargrid.pipelines import read_pipeline
-from lofargrid.recipes import Recipe
-from lofargrid.software import Software, Values
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import Phase
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker

@@ -25,7 +25,7 @@ from campaign import NOW, SUBBANDS, Running, age, image, name, recipes
 from side_by_side import verdict
 
 from lofargrid.cli.app import run
-from lofargrid.productions import enter
+from lofargrid.productions.entering import enter
 from lofargrid.tracker import open_tracker
 
 CHANGES = 100

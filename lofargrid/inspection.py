@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lofargrid.commands import run
+from lofargrid.decisions.splitting import beams
 from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.model import Subband
 from lofargrid.names import path_of
-from lofargrid.splitting import beams
 from lofargrid.states import Reason, explanation
 
 _PATIENCE_S = 3600.0

@@ -3,7 +3,7 @@
 import sys
 
 from lofargrid.commands import run
-from lofargrid.software import Software
+from lofargrid.documents.software import Software
 
 
 def tool_versions(software: Software, inherited: str) -> dict[str, str]:

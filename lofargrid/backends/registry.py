@@ -6,7 +6,7 @@ from lofargrid.backends.base import Backend
 from lofargrid.backends.local import LocalBackend
 from lofargrid.config import Settings
 from lofargrid.errors import Fault, InputError
-from lofargrid.sandboxes import pack_runner
+from lofargrid.recipes.sandboxes import pack_runner
 
 
 def open_backend(name: str, settings: Settings) -> Backend:

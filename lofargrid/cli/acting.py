@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from lofargrid import productions
 from lofargrid.cli.choosing import Choice, choose, choose_whole
 from lofargrid.cli.session import Session, stamp
 from lofargrid.cli.text import count, note
-from lofargrid.config import MOST_RUNNING, PRIORITIES
+from lofargrid.documents.production import MOST_RUNNING, PRIORITIES
 from lofargrid.errors import Fault, InputError
+from lofargrid.productions.retrying import redo_stale, retry_failed
 from lofargrid.states import UNFINISHED, JobState, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import ProductionRecord
@@ -56,14 +56,14 @@ def _retry(
     with tracker.transaction():
         found = choice.among(tracker, production, (JobState.FAILED, JobState.CANCELLED))
         chosen = [job for job in found if wanted in (None, job.reason)]
-        return productions.retry_failed(tracker, chosen, stamp()) if chosen else ()
+        return retry_failed(tracker, chosen, stamp()) if chosen else ()
 
 
 def _redo_stale(tracker: Tracker, choice: Choice, production: ProductionRecord) -> tuple[str, ...]:
     stale = [tracker.job(production.id, name) for name in tracker.stale_names(production.id)]
     if not any(job and choice.holds(job) for job in stale):
         return ()
-    return productions.redo_stale(tracker, production, stamp()).made
+    return redo_stale(tracker, production, stamp()).made
 
 
 def _reason(text: str) -> Reason | None:

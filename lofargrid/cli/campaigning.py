@@ -7,19 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lofargrid import campaigns, sandboxes
 from lofargrid.assets import pipeline_folder
-from lofargrid.campaigns import Campaign, Row, read_campaign
 from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, refuse_remote_inputs, stamp, told_of
 from lofargrid.cli.text import count, note
-from lofargrid.config import read_production
+from lofargrid.documents.campaigns import Campaign, Row, read_campaign
+from lofargrid.documents.pipelines import Pipeline, read_pipeline
+from lofargrid.documents.production import read_production
 from lofargrid.errors import Fault, InputError
 from lofargrid.inspection import inspect
 from lofargrid.model import Subband
-from lofargrid.pipelines import Pipeline, read_pipeline
-from lofargrid.productions import Entered
-from lofargrid.recipes import Recipe
+from lofargrid.productions import campaigns
+from lofargrid.productions.jobs import Entered
+from lofargrid.recipes import sandboxes
+from lofargrid.recipes.recipe import Recipe
 
 FEW = 500
 """So many files are looked at by one process."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text
 from lofargrid.commands import run
+from lofargrid.documents.software import Software
 from lofargrid.errors import InputError
-from lofargrid.recipes import Recipe
-from lofargrid.software import Software
+from lofargrid.recipes.recipe import Recipe
 
 _PIP = "make setup, or: pip install 'lofargrid[science]'"
 _PROGRAMS = {

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lofargrid.cli.outcome import tell_campaign, tell_outcome
 from lofargrid.cli.text import count
-from lofargrid.productions import recipe_of
+from lofargrid.productions.recipes import recipe_of
 from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.campaigns import CampaignRecord

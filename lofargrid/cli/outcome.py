@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from lofargrid.cli.standing import DONE, NOT_COMPLETE, CampaignStanding, campaign_standing, standings, total
 from lofargrid.cli.text import count, note
-from lofargrid.diagnosis import Diagnosis, diagnose
+from lofargrid.diagnosis.diagnosis import Diagnosis, diagnose
 from lofargrid.names import path_of
-from lofargrid.productions import CONSEQUENCES
+from lofargrid.productions.retrying import CONSEQUENCES
 from lofargrid.states import JobState, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.campaigns import CampaignRecord, FailedAlike

@@ -4,15 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from lofargrid import productions
 from lofargrid.cli.campaigning import Reading
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text, table
+from lofargrid.decisions.splitting import Beam, beams
 from lofargrid.model import PlannedJob
 from lofargrid.names import path_of
-from lofargrid.planning import Plan, summarise
-from lofargrid.recipes import Recipe
-from lofargrid.splitting import Beam, beams
+from lofargrid.productions import entering
+from lofargrid.productions.jobs import listed_places, plan
+from lofargrid.recipes.planning import Plan, summarise
+from lofargrid.recipes.recipe import Recipe
 
 NEW = "new"
 UNCHANGED = "entered already, unchanged"
@@ -29,14 +30,14 @@ def standing(session: Session, recipe: Recipe) -> str:
         return NEW
     if entered.recipe_hash == recipe.hash:
         return UNCHANGED
-    lines = productions.differences(tracker, entered, recipe)
+    lines = entering.differences(tracker, entered, recipe)
     return "entered already; `run --replan` redoes what depends on: " + "; ".join(lines[:5])
 
 
 def planned_jobs(recipe: Recipe) -> list[PlannedJob]:
     """The jobs that can be known now."""
-    known = {role: productions.listed_places(recipe, role) for role in recipe.pipeline.roles}
-    return productions.plan(recipe, known, _unknown(recipe))
+    known = {role: listed_places(recipe, role) for role in recipe.pipeline.roles}
+    return plan(recipe, known, _unknown(recipe))
 
 
 def _unknown(recipe: Recipe) -> list[tuple[str, Beam]]:

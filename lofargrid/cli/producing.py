@@ -12,23 +12,23 @@ from typing import Annotated
 import typer
 import yaml
 
-from lofargrid import productions
 from lofargrid.assets import pipeline_folder
-from lofargrid.campaigns import refuse_taken, schedule
 from lofargrid.cli import campaigning, plans, progress
 from lofargrid.cli.campaigning import Reading
 from lofargrid.cli.choosing import choose_whole
 from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, refuse_remote_inputs, stamp, told_of
 from lofargrid.cli.text import count, note
-from lofargrid.config import read_production
-from lofargrid.documents import read_value, shown
+from lofargrid.documents.pipelines import Pipeline, read_pipeline
+from lofargrid.documents.production import read_production
+from lofargrid.documents.reading import read_value, shown
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import PlannedJob
 from lofargrid.names import safe_name
-from lofargrid.pipelines import Pipeline, read_pipeline
-from lofargrid.probing import probe_of
-from lofargrid.recipes import Recipe
+from lofargrid.productions import entering
+from lofargrid.productions.campaigns import refuse_taken, schedule
+from lofargrid.recipes.probing import probe_of
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState
 
 ProductionFile = Annotated[
@@ -283,7 +283,7 @@ def _enter_production(session: Session, file: Path, replan: bool, probe: int | N
     tracker = session.tracker()
     with tracker.transaction(), told_of(file):
         refuse_taken(tracker, recipe.production)
-        entered = productions.enter(tracker, recipe, stamp(), again=replan)
+        entered = entering.enter(tracker, recipe, stamp(), again=replan)
         schedule(tracker, entered.production_id, document, stamp())
     if entered.live:
         session.backend().cancel(entered.live)

@@ -16,7 +16,7 @@ from rich.text import Text
 from lofargrid.cli.goals import Goal, goal_of
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import count, note, seconds_text
-from lofargrid.engine import Engine, Tick
+from lofargrid.engine.engine import Engine, Tick
 from lofargrid.states import FINAL, JobState, Phase
 from lofargrid.ticking import hold_tick
 from lofargrid.tracker import Tracker

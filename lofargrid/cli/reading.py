@@ -15,10 +15,10 @@ from lofargrid.cli.choosing import Choice, choose
 from lofargrid.cli.outcome import campaign_causes, causes
 from lofargrid.cli.session import Session, stamp
 from lofargrid.cli.text import note, paragraph, table
-from lofargrid.diagnosis import diagnose
+from lofargrid.diagnosis.diagnosis import diagnose
+from lofargrid.documents.pipelines import Pipeline, Step, read_pipeline
 from lofargrid.model import Job
-from lofargrid.pipelines import Pipeline, Step, read_pipeline
-from lofargrid.productions import CONSEQUENCES
+from lofargrid.productions.retrying import CONSEQUENCES
 from lofargrid.states import JobState
 from lofargrid.ticking import is_held
 from lofargrid.tracker import Tracker

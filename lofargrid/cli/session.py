@@ -8,20 +8,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lofargrid import assets, sandboxes
+from lofargrid import assets
 from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import open_backend
-from lofargrid.config import ProductionDocument, Settings, read_production
-from lofargrid.documents import located
-from lofargrid.engine import Engine, Places
+from lofargrid.config import Settings
+from lofargrid.documents.pipelines import Pipeline
+from lofargrid.documents.production import ProductionDocument, read_production
+from lofargrid.documents.reading import located
+from lofargrid.documents.sites import LOCAL, SHIPPED, read_sites
+from lofargrid.documents.software import Software, read_software
+from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
 from lofargrid.model import Site
 from lofargrid.names import file_url, path_of
-from lofargrid.pipelines import Pipeline
-from lofargrid.recipes import Recipe, read_recipe
-from lofargrid.sites import LOCAL, SHIPPED, read_sites
-from lofargrid.software import Software, read_software
+from lofargrid.recipes import sandboxes
+from lofargrid.recipes.freezing import read_recipe
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.versions import tool_versions

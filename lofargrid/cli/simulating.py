@@ -18,17 +18,17 @@ from lofargrid.cli import campaigning
 from lofargrid.cli.producing import Like
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text, count, note, seconds_text, table
-from lofargrid.config import read_production
+from lofargrid.documents.production import read_production
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites
 from lofargrid.errors import InputError
 from lofargrid.model import Site
-from lofargrid.probing import probe_name
-from lofargrid.productions import recipe_of
-from lofargrid.recipes import Recipe
+from lofargrid.productions.recipes import recipe_of
+from lofargrid.recipes.probing import probe_name
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal import costs, picture
 from lofargrid.rehearsal.forecast import DEFAULT_BYTES, Forecast, forecast
 from lofargrid.simulation.faults import Faults
 from lofargrid.simulation.work import StepCost
-from lofargrid.sites import LOCAL, SHIPPED, choose, read_sites
 from lofargrid.tracker import Tracker
 
 PERIODS_S = {1_000: 60.0, 10_000: 120.0}

@@ -10,9 +10,9 @@ import typer
 
 from lofargrid.cli.session import Session, now
 from lofargrid.cli.text import count, table, time_text
+from lofargrid.documents.sites import nearest_site
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import Site
-from lofargrid.sites import nearest_site
 from lofargrid.states import Phase, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import QuarantineRecord

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lofargrid import recipes
+from lofargrid.recipes import storing
 from lofargrid.states import FINAL, JobState
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.campaigns import CampaignRecord
@@ -109,7 +109,7 @@ def campaign_standing(tracker: Tracker, campaign: CampaignRecord) -> CampaignSta
 
 def _ends(tracker: Tracker, production_id: int) -> set[str]:
     """The steps that no other step needs."""
-    steps = recipes.from_json(tracker.recipe(production_id), ()).steps
+    steps = storing.from_json(tracker.recipe(production_id), ()).steps
     return set(steps) - {need for step in steps.values() for need in step.needs}
 
 

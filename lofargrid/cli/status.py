@@ -22,10 +22,10 @@ from lofargrid.cli.standing import (
     total,
 )
 from lofargrid.cli.text import count, note, table, time_text
-from lofargrid.diagnosis import diagnose
+from lofargrid.diagnosis.diagnosis import diagnose
 from lofargrid.model import Job
 from lofargrid.names import path_of
-from lofargrid.productions import recipe_of
+from lofargrid.productions.recipes import recipe_of
 from lofargrid.states import FINAL, JobState
 from lofargrid.tracker import Tracker
 

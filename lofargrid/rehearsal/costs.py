@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lofargrid_runner.contract import Report, Stage, report_from_json
 
-from lofargrid.pipelines import Step
-from lofargrid.recipes import Recipe
+from lofargrid.documents.pipelines import Step
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.simulation.work import StepCost
 from lofargrid.states import JobState
 from lofargrid.tracker import Tracker

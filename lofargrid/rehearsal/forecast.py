@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from lofargrid.model import Site
-from lofargrid.recipes import Recipe
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal.rehearsal import PERIOD_S, Outcome, Rehearsal
 from lofargrid.simulation.clock import BIN_S
 from lofargrid.simulation.faults import Faults

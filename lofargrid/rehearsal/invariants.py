@@ -6,8 +6,8 @@ from functools import cache
 
 from lofargrid.model import Job
 from lofargrid.names import file_name
-from lofargrid.productions import recipe_of
-from lofargrid.recipes import Recipe
+from lofargrid.productions.recipes import recipe_of
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.simulation.files import File, fingerprint
 from lofargrid.simulation.grid import Grid
 from lofargrid.states import FINAL, MOVES, JobState, explanation

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lofargrid.model import Site, Subband
-from lofargrid.recipes import Recipe
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal.scenario import PIPELINES, pipeline_of
 from lofargrid.simulation.grid import Grid
 from lofargrid.simulation.work import StepCost, Work

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
+from lofargrid.decisions.placement import Candidate, Line, Policy, Ranking, Spread, Standing, rank
+from lofargrid.decisions.retry import Rule
 from lofargrid.model import Demand
-from lofargrid.placement import Candidate, Line, Policy, Ranking, Spread, Standing, rank
-from lofargrid.retry import Rule
 from lofargrid.states import Reason
 
 BLIND_TRIES = 4

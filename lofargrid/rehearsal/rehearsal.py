@@ -7,15 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from lofargrid import productions, retry
-from lofargrid.engine import Engine, Places, Tick
+from lofargrid.decisions import retry
+from lofargrid.decisions.placement import BY_DATA, Policy
+from lofargrid.decisions.retry import Rule
+from lofargrid.documents.software import Software, Values
+from lofargrid.engine.engine import Engine, Places, Tick
 from lofargrid.model import Site
-from lofargrid.placement import BY_DATA, Policy
-from lofargrid.recipes import Recipe
+from lofargrid.productions import entering
+from lofargrid.productions.retrying import retry_failed
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal.crash import Crash, Executioner, MortalConnection, MortalPort
-from lofargrid.retry import Rule
 from lofargrid.simulation.grid import Grid
-from lofargrid.software import Software, Values
 from lofargrid.states import JobState, Reason
 from lofargrid.tracker import Tracker, open_tracker
 
@@ -107,14 +109,14 @@ class Rehearsal:
     def enter(self, recipes: Sequence[Recipe]) -> None:
         """Enter productions."""
         for recipe in recipes:
-            productions.enter(self.tracker, recipe, self.now)
+            entering.enter(self.tracker, recipe, self.now)
 
     def retry_failed(self) -> None:
         """What the operator's `retry` does to everything that failed."""
         with self.tracker.transaction():
             for one in self.tracker.productions():
                 failed = self.tracker.jobs(one.id, [JobState.FAILED])
-                productions.retry_failed(self.tracker, failed, self.now)
+                retry_failed(self.tracker, failed, self.now)
 
     def run(self, most: timedelta, period_s: float = PERIOD_S) -> Outcome:
         """Tick until everything has ended, the time is over, or nothing can move for two days.

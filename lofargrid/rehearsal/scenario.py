@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lofargrid.documents.pipelines import Pipeline
 from lofargrid.model import Site, Subband
-from lofargrid.pipelines import Pipeline
-from lofargrid.recipes import Recipe
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.simulation.faults import Faults
 from lofargrid.simulation.grid import Grid
 from lofargrid.simulation.tape import Library

@@ -19,6 +19,7 @@ from datetime import datetime
 from functools import partial
 from typing import TextIO
 
+from lofargrid.documents.sites import site_of
 from lofargrid.model import Site
 from lofargrid.simulation.backend import SimulatedBackend
 from lofargrid.simulation.breakdowns import Breakdowns
@@ -38,7 +39,6 @@ from lofargrid.simulation.tolls import Tolls
 from lofargrid.simulation.trace import Trace
 from lofargrid.simulation.weather import Weather
 from lofargrid.simulation.work import Work
-from lofargrid.sites import site_of
 
 HEADROOM = 4.0
 """How much more a wide-area link can carry than we may use of it: who breaks a cap is seen to break it."""

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lofargrid.decisions.splitting import Beam
 from lofargrid.model import Subband
-from lofargrid.splitting import Beam
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker import records
 from lofargrid.tracker.records import Load

@@ -4,9 +4,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
+from lofargrid.decisions.replanning import CurrentJob, Replan
+from lofargrid.decisions.splitting import Beam
 from lofargrid.model import PlannedJob, Subband
-from lofargrid.replanning import CurrentJob, Replan
-from lofargrid.splitting import Beam
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker import records
 from lofargrid.tracker.jobs import Jobs

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lofargrid.health import AMBIGUOUS, EVIDENCE, Ended
+from lofargrid.decisions.health import AMBIGUOUS, EVIDENCE, Ended
 from lofargrid.states import Reason
 from lofargrid.tracker import records
 from lofargrid.tracker.records import QuarantineRecord

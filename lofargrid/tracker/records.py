@@ -4,8 +4,8 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
+from lofargrid.decisions.splitting import Beam
 from lofargrid.model import Job, Slot, StoredOutput, Subband
-from lofargrid.splitting import Beam
 from lofargrid.states import JobState, Phase, Reason
 
 

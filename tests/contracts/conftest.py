@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.sandboxes import pack_runner
+from lofargrid.recipes.sandboxes import pack_runner
 from tests.contracts.backends import Harness, Local, Scripted, Simulated
 
 

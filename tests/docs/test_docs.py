@@ -20,14 +20,15 @@ import yaml
 from lofargrid_runner.contract import Check, InputFile, JobSpec, Limits, OutputFile, Report, StoredFile, Transfer
 from pydantic import BaseModel
 
-from lofargrid import campaigns, pipelines
 from lofargrid.cli.app import app
 from lofargrid.cli.simulating import Weather
-from lofargrid.config import ProductionDocument
-from lofargrid.inputs import COLUMNS
-from lofargrid.retry import RULES
-from lofargrid.sites import SitesDocument
-from lofargrid.software import SoftwareDocument
+from lofargrid.decisions.retry import RULES
+from lofargrid.documents import pipelines
+from lofargrid.documents.inputs import COLUMNS
+from lofargrid.documents.production import ProductionDocument
+from lofargrid.documents.sites import SitesDocument
+from lofargrid.documents.software import SoftwareDocument
+from lofargrid.productions import campaigns
 from lofargrid.states import MOVES, JobState, Phase, Reason, explanation
 
 ROOT = Path(__file__).resolve().parents[2]

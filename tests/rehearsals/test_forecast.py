@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lofargrid.model import Site
-from lofargrid.probing import probe_of
-from lofargrid.recipes import Recipe
+from lofargrid.recipes.probing import probe_of
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal import costs, lofar
 from lofargrid.rehearsal.costs import Measured
 from lofargrid.rehearsal.forecast import forecast

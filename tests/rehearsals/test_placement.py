@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.placement import BY_DATA, Policy
+from lofargrid.decisions.placement import BY_DATA, Policy
 from lofargrid.rehearsal import lofar
 from lofargrid.rehearsal.peers import BLIND_TO_DATA
 from lofargrid.rehearsal.rehearsal import Outcome, Rehearsal

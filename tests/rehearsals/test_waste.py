@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lofargrid.decisions.retry import RULES, Rule
 from lofargrid.model import Site
 from lofargrid.rehearsal import lofar
 from lofargrid.rehearsal.peers import BLIND_RULES
 from lofargrid.rehearsal.rehearsal import Rehearsal
-from lofargrid.retry import RULES, Rule
 from lofargrid.simulation.faults import Faults
 from lofargrid.simulation.grid import Grid
 from lofargrid.states import Reason

@@ -11,16 +11,17 @@ from typing import Any
 
 from lofargrid_runner.contract import JobSpec, Report, StoredFile, Transfer, to_json
 
-from lofargrid import productions
 from lofargrid.backends.base import LOG_NAME, REPORT_NAME, Changes, Observation
-from lofargrid.engine import Engine, Places, Tick
+from lofargrid.documents.pipelines import Pipeline
+from lofargrid.documents.software import Software, Values
+from lofargrid.engine.engine import Engine, Places, Tick
 from lofargrid.errors import BackendError
 from lofargrid.model import Job, Site, Subband
 from lofargrid.names import file_url, path_of
-from lofargrid.pipelines import Pipeline
-from lofargrid.productions import Entered
-from lofargrid.recipes import Recipe
-from lofargrid.software import Software, Values
+from lofargrid.productions import entering
+from lofargrid.productions.jobs import Entered
+from lofargrid.productions.retrying import retry_failed
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import FINAL, JobState, Phase, Reason
 from lofargrid.storage.base import Storage
 from lofargrid.storage.local import LocalStorage
@@ -317,7 +318,7 @@ class World:
         return given if given.output else replace(given, output=file_url(str(self.output)))
 
     def enter(self, given: Recipe | None = None, again: bool = False) -> Entered:
-        return productions.enter(self.tracker, self.here(given or recipe()), self.now, again)
+        return entering.enter(self.tracker, self.here(given or recipe()), self.now, again)
 
     def tick(self, ticks: int = 1, later_s: float = 0) -> Tick:
         self.time += timedelta(seconds=later_s)
@@ -370,7 +371,7 @@ class World:
         """What the operator's `retry` does to jobs: to some, or to all."""
         chosen = [self.job(name) for name in names] or self.tracker.jobs(self.production.id)
         with self.tracker.transaction():
-            return productions.retry_failed(self.tracker, chosen, self.now)
+            return retry_failed(self.tracker, chosen, self.now)
 
     def scratch_files(self) -> list[str]:
         """What lies on any scratch folder of this world, names without the attempt."""

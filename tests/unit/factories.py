@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from lofargrid.config import ProductionDocument, read_production
+from lofargrid.decisions.splitting import SplitStep
+from lofargrid.documents.pipelines import Pipeline
+from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.errors import Fault, InputError
 from lofargrid.frequency import AbsoluteSubband
 from lofargrid.model import Job, PlannedJob, Slot, Subband
-from lofargrid.pipelines import Pipeline
-from lofargrid.recipes import Recipe, read_recipe
-from lofargrid.splitting import SplitStep
+from lofargrid.recipes.freezing import read_recipe
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState
 
 CONTENT = Path(__file__).parents[2]

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from lofargrid import productions
-from lofargrid.diagnosis import Diagnosis, diagnose
+from lofargrid.diagnosis.diagnosis import Diagnosis, diagnose
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import Site
 from lofargrid.names import file_url
-from lofargrid.recipes import Recipe
+from lofargrid.productions import entering
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal.rehearsal import Rehearsal
 from lofargrid.simulation.faults import Cause, Faults, Flaw
 from lofargrid.simulation.grid import Grid
@@ -787,7 +787,7 @@ class Box:
             listed[one.number - numbers[0]] = replace(one, adler32=adler32)
         self.rehearsal = Rehearsal(self.grid, folder / "tracker.db")
         given = recipe(listed, steps or ALONE, output="davs://archive.example/products")
-        productions.enter(self.rehearsal.tracker, given, self.rehearsal.now)
+        entering.enter(self.rehearsal.tracker, given, self.rehearsal.now)
 
     @property
     def nodes(self) -> list[Node]:

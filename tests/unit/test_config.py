@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.config import Policy, read_production, settings
+from lofargrid.config import settings
+from lofargrid.documents.production import Policy, read_production
 from lofargrid.errors import InputError
 from tests.unit.factories import faults_of
 

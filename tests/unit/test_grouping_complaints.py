@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from lofargrid.merging import Need, Verdict, judge
+from lofargrid.decisions.merging import Need, Verdict, judge
+from lofargrid.decisions.splitting import Splitting
+from lofargrid.documents.pipelines import StepInput, read_pipeline
 from lofargrid.model import PlannedJob, Source, Subband
-from lofargrid.pipelines import StepInput, read_pipeline
-from lofargrid.rendering import grid, slots
-from lofargrid.splitting import Splitting
+from lofargrid.recipes.rendering import grid, slots
 from lofargrid.states import JobState, Reason
 from tests.unit.factories import CONTENT, SHIPPED, at, job, pipeline, split_steps, subband
 

@@ -17,7 +17,7 @@ from lofargrid_runner.contract import JobSpec, OutputFile, to_json
 from lofargrid.backends.local import LocalBackend
 from lofargrid.errors import BackendError
 from lofargrid.names import path_of
-from lofargrid.sandboxes import pack_runner
+from lofargrid.recipes.sandboxes import pack_runner
 from lofargrid.states import Phase
 from tests.contracts.backends import PATIENCE_S, Local, Watcher, reason, spec
 

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lofargrid.assets import pipeline_folders
-from lofargrid.config import read_production
+from lofargrid.documents.production import read_production
 from tests.unit.cli.seat import BANDS, Seat, command
 
 SHIPPED = sorted(pipeline_folders())

@@ -16,7 +16,7 @@ import yaml
 from lofargrid_runner.causes import BATCH, ENDINGS, SIGNALS, UNKNOWN, cause_of
 from lofargrid_runner.contract import Stage
 
-from lofargrid.retry import RULES, rule_of
+from lofargrid.decisions.retry import RULES, rule_of
 from lofargrid.states import Reason
 
 FOLDER = Path(__file__).parents[2] / "data" / "failures"

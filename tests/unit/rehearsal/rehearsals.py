@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lofargrid.recipes import Recipe
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal import lofar
 from lofargrid.rehearsal.rehearsal import Rehearsal
 from lofargrid.simulation.grid import Grid

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.pipelines import Step
+from lofargrid.documents.pipelines import Step
 from lofargrid.rehearsal import lofar
 from lofargrid.rehearsal.costs import Measured, costs, declared, fit, measured
 from tests.unit.rehearsal.rehearsals import ended, recipe

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lofargrid.productions import plan
+from lofargrid.productions.jobs import plan
 from lofargrid.rehearsal import lofar
 from lofargrid.rehearsal.forecast import DEFAULT_BYTES, Forecast, Series, forecast, skeleton
 from lofargrid.simulation.clock import BIN_S

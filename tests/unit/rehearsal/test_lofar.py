@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lofargrid.productions import plan
+from lofargrid.documents.sites import site_of
+from lofargrid.productions.jobs import plan
 from lofargrid.rehearsal import lofar
 from lofargrid.simulation.grid import Grid
-from lofargrid.sites import site_of
 from tests.unit.factories import at
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from lofargrid.decisions.placement import Line, Ranking, Spread, Standing
+from lofargrid.decisions.retry import rule_of
 from lofargrid.model import Demand, Site
-from lofargrid.placement import Line, Ranking, Spread, Standing
 from lofargrid.rehearsal.peers import BLIND_RULES, BLIND_TO_DATA
-from lofargrid.retry import rule_of
 from lofargrid.states import Reason
 
 JOB = Demand(cores=1, memory_mb=1000, walltime_min=60, scratch_mb=0, bytes_at={"A": 10**10})

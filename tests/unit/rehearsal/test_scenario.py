@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from lofargrid.documents.sites import site_of
 from lofargrid.rehearsal.scenario import grid_of, scenario
 from lofargrid.simulation.faults import Faults, Flaw
-from lofargrid.sites import site_of
 from lofargrid.storage.base import Locality
 
 SEEDS = range(30)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.diagnosis import diagnose
+from lofargrid.diagnosis.diagnosis import diagnose
 from lofargrid.states import JobState, Reason
 from tests.unit.engine_factories import FIRST, IMAGE_JOB, World, name, recipe
 

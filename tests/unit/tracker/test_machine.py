@@ -24,14 +24,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lofargrid import campaigns, productions
-from lofargrid.campaigns import Campaign, Row
-from lofargrid.config import ProductionDocument
+from lofargrid.documents.campaigns import Campaign, Row
+from lofargrid.documents.production import ProductionDocument
 from lofargrid.errors import IllegalMoveError, InputError, LofarGridError
 from lofargrid.frequency import absolute_subband
 from lofargrid.model import Job, StoredOutput
 from lofargrid.names import group_of_key
-from lofargrid.recipes import Recipe
+from lofargrid.productions import campaigns, entering
+from lofargrid.productions.jobs import Entered, refresh
+from lofargrid.productions.retrying import CONSEQUENCES, redo_stale, retry_failed
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal.crash import Crash, MortalConnection
 from lofargrid.states import FINAL, MOVES, UNFINISHED, JobState, Phase, Reason
 from lofargrid.tracker import Tracker, open_tracker
@@ -324,9 +326,7 @@ class Model:
             for one in (one for one, need in needs if need == job_id and self.jobs[one]["current"]):
                 if self.jobs[one]["state"] == JobState.READY:
                     self.move(one, JobState.WAITING, now)
-                elif (
-                    self.jobs[one]["state"] == JobState.FAILED and self.jobs[one]["reason"] in productions.CONSEQUENCES
-                ):
+                elif self.jobs[one]["state"] == JobState.FAILED and self.jobs[one]["reason"] in CONSEQUENCES:
                     waiting.append(one)
         return sorted(names)
 
@@ -420,7 +420,7 @@ class Machine(RuleBasedStateMachine):
     def a_production_is_entered(self, given: Recipe, again: bool, dies: int | None) -> None:
         standing = self.model.production(given.production)
         awaited = {one for one in self.model.open_attempts() if self.model.awaits(one)}
-        happened, entered = self.do(lambda tracker: productions.enter(tracker, given, self.now, again), dies)
+        happened, entered = self.do(lambda tracker: entering.enter(tracker, given, self.now, again), dies)
         refused = standing and standing["recipe_hash"] != given.hash and not again
         assert isinstance(entered, InputError) == bool(refused)
         if happened and not refused:
@@ -500,7 +500,7 @@ class Machine(RuleBasedStateMachine):
 
         def verb(tracker: Tracker) -> None:
             production = tracker.production_by_id(expansion.production_id)
-            productions.refresh(tracker, production.id, productions.recipe_of(tracker, production), self.now)
+            refresh(tracker, production.id, recipe_of(tracker, production), self.now)
             tracker.expanded(expansion, self.now)
 
         if self.do(verb, dies)[0]:
@@ -512,7 +512,7 @@ class Machine(RuleBasedStateMachine):
         production = self.tracker.production_by_id(self.any_production(which))
         stale = [job for job, one in self.model.jobs.items()
                  if one["stale"] and one["current"] and one["production_id"] == production.id]  # fmt: skip
-        happened, entered = self.do(lambda tracker: productions.redo_stale(tracker, production, self.now), dies)
+        happened, entered = self.do(lambda tracker: redo_stale(tracker, production, self.now), dies)
         if happened:
             self.model.renew(Model.of(self.tracker), self.now)
             assert not any(self.model.jobs[job]["current"] for job in stale)
@@ -614,7 +614,7 @@ class Machine(RuleBasedStateMachine):
         chosen = failed if every else of_it[which % (len(of_it) or 1) :][:1]
         needs = self.needs()
         jobs = [self.tracker.job_by_id(job) for job in chosen]
-        happened, names = self.do(lambda tracker: productions.retry_failed(tracker, jobs, self.now), dies)
+        happened, names = self.do(lambda tracker: retry_failed(tracker, jobs, self.now), dies)
         if happened:
             assert self.model.retried(chosen, needs, self.now) == list(names)
             self.model.renew(Model.of(self.tracker), self.now)
@@ -779,14 +779,12 @@ class Machine(RuleBasedStateMachine):
         attempt = groups[which % len(groups)]
         job = self.tracker.job_by_id(self.model.attempts[attempt]["job_id"])
 
-        def verb(tracker: Tracker) -> productions.Entered:
+        def verb(tracker: Tracker) -> Entered:
             tracker.end_attempt(attempt, Phase.ENDED, self.now, Reason.OUT_OF_MEMORY, "", None)
             production = tracker.production_by_id(tracker.production_of(job))
             tracker.refine(production.id, *group_of_key(job.role, job.key), 2)
             redo = [one.name for one in tracker.dependents(job.id)]
-            return productions.refresh(
-                tracker, production.id, productions.recipe_of(tracker, production), self.now, [job.name, *redo]
-            )
+            return refresh(tracker, production.id, recipe_of(tracker, production), self.now, [job.name, *redo])
 
         happened, entered = self.do(verb, dies)
         if happened:
@@ -960,7 +958,7 @@ def test_a_superseded_job_is_not_brought_back_nor_touched(tmp_path: Path) -> Non
     world.enter(recipe(known, parameters={"strength": 2}), again=True)
     before = contents(world.tracker)
     with world.tracker.transaction():
-        assert productions.retry_failed(world.tracker, [seen], world.now) == ()
+        assert retry_failed(world.tracker, [seen], world.now) == ()
     assert contents(world.tracker) == before
 
 
@@ -971,18 +969,18 @@ def test_keys_come_first_in_tables_without_rowid(process: Dying) -> None:
     for (table,) in tables:
         keys = [row["cid"] for row in process.tracker.rows(f"PRAGMA table_info({table})") if row["pk"]]
         assert keys == list(range(len(keys))), table
-    process.do(lambda tracker: productions.enter(tracker, recipe_of("field", "unknown", 1, 1), "2024-01-01"))
+    process.do(lambda tracker: entering.enter(tracker, recipe_of("field", "unknown", 1, 1), "2024-01-01"))
     assert process.tracker.expansions()
     assert list(problems(process.tracker)) == []
 
 
 def renewed(tracker: Tracker) -> Any:
     """A change of the recipe, and what failed tried again: the verb with the most statements."""
-    return productions.enter(tracker, recipe_of("field", "known", 2, 1), "2024-01-02", again=True)
+    return entering.enter(tracker, recipe_of("field", "known", 2, 1), "2024-01-02", again=True)
 
 
 def retried(tracker: Tracker) -> Any:
-    return productions.retry_failed(tracker, tracker.jobs(1, [JobState.FAILED]), "2024-01-02")
+    return retry_failed(tracker, tracker.jobs(1, [JobState.FAILED]), "2024-01-02")
 
 
 def handed_over(tracker: Tracker) -> Any:
@@ -1004,7 +1002,7 @@ def under_way(process: Dying) -> None:
     """A production with a job that is ready, one that is submitted, and one that failed."""
     tracker = process.tracker
     with tracker.transaction():
-        productions.enter(tracker, recipe_of("field", "known", 1, 1), "2024-01-01")
+        entering.enter(tracker, recipe_of("field", "known", 1, 1), "2024-01-01")
         first, second, third, _ = tracker.to_start(1, 4)
         for job in (first, second):
             tracker.move(job, JobState.READY, "2024-01-01")
@@ -1068,14 +1066,14 @@ def write_without_end(path: Path, tell: int) -> None:
         for number in range(1, 10_000):
             now = f"2024-01-01T{number:06d}"
             with tracker.transaction():
-                productions.enter(tracker, recipe_of("field", "known", number, 1), now, again=True)
+                entering.enter(tracker, recipe_of("field", "known", number, 1), now, again=True)
             os.write(tell, b"c")
             with tracker.transaction():
                 for job in tracker.jobs(1):
                     tracker.move(job, JobState.CANCELLED, now, Reason.CANCELLED)
             os.write(tell, b"c")
             with tracker.transaction():
-                productions.retry_failed(tracker, tracker.jobs(1), now)
+                retry_failed(tracker, tracker.jobs(1), now)
             os.write(tell, b"c")
     finally:
         os._exit(1)

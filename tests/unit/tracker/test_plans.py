@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lofargrid.decisions.splitting import Beam
 from lofargrid.frequency import AbsoluteSubband
 from lofargrid.model import StoredOutput
-from lofargrid.splitting import Beam
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import Expansion
 from tests.unit.engine_factories import GROUP, IMAGE_JOB, SUBBAND_HZ, World, name, recipe, subband

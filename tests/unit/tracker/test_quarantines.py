@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.health import AMBIGUOUS, EVIDENCE, Ended
+from lofargrid.decisions.health import AMBIGUOUS, EVIDENCE, Ended
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
 from tests.unit.engine_factories import FIRST, World, name, recipe

@@ -1,0 +1,1 @@
+"""The engine and its parts: `Engine.tick` moves everything that can move one step."""

@@ -1,0 +1,293 @@
+"""Follow what backends say of attempts: it moves their jobs, and decides what comes after a failure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lofargrid_runner.contract import Report
+
+from lofargrid.backends.base import Backend, Observation
+from lofargrid.decisions import retry
+from lofargrid.decisions.demands import demand_of, growth, most_of
+from lofargrid.decisions.retry import Decision, Past, Rule
+from lofargrid.documents.pipelines import Step, group_size
+from lofargrid.engine.moving import Moves
+from lofargrid.engine.quarantining import Quarantine
+from lofargrid.engine.sourcing import sources_of
+from lofargrid.errors import LofarGridError
+from lofargrid.frequency import absolute_subband, parts_that_divide
+from lofargrid.model import Demand, Job, Site, StoredOutput
+from lofargrid.names import group_of_key
+from lofargrid.productions.jobs import refresh
+from lofargrid.productions.recipes import Recipes
+from lofargrid.recipes.recipe import Recipe
+from lofargrid.states import JobState, Phase, Reason
+from lofargrid.tracker import Tracker
+from lofargrid.tracker.records import AttemptRecord, ProductionRecord
+
+_OVER = (Phase.ENDED, Phase.LOST)
+PATIENCE_S = 2 * 3600.0
+FIRST_PATIENCE_S = 24 * 3600.0
+"""How long an attempt may wait for a node: one that is repeated keeps away from some, a first one takes any."""
+
+
+class Following:
+    """Moves jobs by what becomes of their attempts.
+
+    Parameters
+    ----------
+    tracker, backend, sites
+        The tracker, the backend it follows, and the sites that this one reaches.
+    recipes
+        The productions' recipes.
+    moves
+        Moves jobs.
+    quarantine
+        Weighs what ended for or against its node.
+    rules
+        What to do after a failure; a step's own rules go before them.
+    """
+
+    def __init__(
+        self, tracker: Tracker, backend: Backend, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
+        quarantine: Quarantine, rules: Mapping[Reason, Rule] = retry.RULES,
+    ) -> None:  # fmt: skip
+        self._tracker = tracker
+        self._backend = backend
+        self._sites = sites
+        self._recipes = recipes
+        self._moves = moves
+        self._quarantine = quarantine
+        self._rules = rules
+        self._cancel: list[str] = []
+        self._revived = False
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        """Take what the backend says. What it still holds and nobody wants is cancelled."""
+        with self._tracker.transaction():
+            for observation in observations:
+                if not self._quarantine.heard(observation):
+                    self._observe(observation)
+        if self._cancel:
+            self._backend.cancel(list(dict.fromkeys(self._cancel)))
+            self._cancel = []
+        if self._revived:  # groups may be made once more because of it
+            self.cancel_unwanted()
+            self._revived = False
+
+    def _observe(self, observation: Observation) -> None:
+        attempt = self._tracker.attempt(observation.attempt)
+        if attempt is None:
+            return
+        job = self._tracker.job_by_id(attempt.job_id)
+        if attempt.phase in _OVER:
+            if observation.phase in _OVER:
+                self._moves.touch(job)  # a zombie: it changes nothing, but may have left files
+            else:
+                self._cancel.append(attempt.id)  # given up before, and still there
+            return
+        if observation.phase is Phase.HELD:
+            self._held(job, attempt, observation)
+        elif observation.phase in _OVER:
+            self._ended(job, attempt, observation)
+        else:
+            self._tracker.note_phase(
+                attempt.id, observation.phase, self._moves.now(), observation.node, observation.batch_id
+            )
+            if observation.phase is Phase.RUNNING and job.state is JobState.SUBMITTED and awaits(job, attempt):
+                self._moves.move(job, JobState.RUNNING)
+
+    def _held(self, job: Job, attempt: AttemptRecord, observation: Observation) -> None:
+        """What a batch system holds for its operator is given up and tried elsewhere."""
+        self._cancel.append(attempt.id)
+        self._close(attempt, Phase.LOST, Reason.HELD, observation.detail)
+        if awaits(job, attempt):
+            self.fail(job, Reason.HELD, observation.detail)
+
+    def _ended(self, job: Job, attempt: AttemptRecord, observation: Observation) -> None:
+        report = observation.report
+        succeeded = report is not None and report.succeeded
+        reason = None if succeeded else _reason(report)
+        detail = report.detail if report else observation.detail
+        # What ends soon after it started may end before anybody saw it run.
+        node = observation.node or (str(report.node.get("host", "")) if report else "")
+        if node and not attempt.node:
+            self._tracker.note_phase(attempt.id, attempt.phase, self._moves.now(), node)
+        self._close(attempt, Phase.ENDED if report else Phase.LOST, reason, detail, observation.report_text)
+        if not awaits(job, attempt):
+            # Its job was cancelled, superseded or given to another attempt.
+            self._moves.touch(job)
+        elif report and succeeded:
+            self._succeed(job, report)
+        else:
+            self.fail(job, _reason(report), detail, report.peak_memory_mb if report else 0.0)
+
+    def _close(
+        self, attempt: AttemptRecord, phase: Phase, reason: Reason | None, detail: str, report: str = ""
+    ) -> None:  # fmt: skip
+        self._tracker.end_attempt(attempt.id, phase, self._moves.now(), reason, detail, report or None)
+        current = self._tracker.attempt(attempt.id)
+        assert current is not None, "it was just written"
+        self._revived |= self._quarantine.consider(current, reason)
+
+    def _succeed(self, job: Job, report: Report) -> None:
+        production = self._moves.production(job)
+        step = self._recipes.of(production).steps[job.step]
+        for stored in report.outputs:
+            output = step.outputs[stored.name]
+            name, suffix = stored.name, output.suffix
+            file = StoredOutput(
+                job.id, report.attempt, name, job.name + suffix, stored.url, stored.size_bytes, stored.adler32
+            )
+            self._tracker.add_file(file, output.product)
+        measured = {key: value for check in report.measurements.values() for key, value in check.items()}
+        self._tracker.remember(job.id, measured)
+        if step.split == "subband":
+            self._place(job, production, measured)
+        self._moves.move(job, JobState.SUCCEEDED)
+        self._tracker.mark_stale(job.id)
+        self._moves.look_at(job.id)
+
+    def _place(self, job: Job, production: ProductionRecord, measured: Mapping[str, Any]) -> None:
+        """Remember where a subband lies in the spectrum, if a check has told and LOFAR has such a place."""
+        frequency_hz = measured.get("centre_frequency_hz")
+        if not isinstance(frequency_hz, int | float):
+            return
+        try:
+            place = absolute_subband(frequency_hz, measured.get("clock_mhz"))
+        except ValueError as error:
+            text = f"its frequency is not used: {error}"
+            self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=text)
+            return
+        self._tracker.place(production.id, job.role, job.key, place)
+
+    def take_back(self) -> None:
+        """Take back attempts that no node takes: one that keeps away from nodes may have none left at its site."""
+        first, repeated = self._moves.now(-FIRST_PATIENCE_S), self._moves.now(-PATIENCE_S)
+        late = self._tracker.not_started(self._backend.name, first, repeated)
+        for attempt in (one for one in late if one.site not in self._sites or self._sites[one.site].guarded):
+            job = self._tracker.job_by_id(attempt.job_id)
+            hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
+            detail = f"no node of {attempt.site} took it within {hours:g} h"
+            with self._tracker.transaction():
+                self._close(attempt, Phase.LOST, Reason.NOT_STARTED, detail)
+                if awaits(job, attempt):
+                    self.fail(job, Reason.NOT_STARTED, detail)
+            self._backend.cancel([attempt.id])
+
+    # After a failure
+
+    def fail(self, job: Job, reason: Reason, detail: str, peak_memory_mb: float = 0.0) -> None:
+        """Decide what comes after an attempt that failed, which is written down already."""
+        current = self._tracker.job_by_id(job.id)
+        if current.state is not job.state or current.attempt != job.attempt:
+            return  # a quarantine brought back a job without which this one was made: it is to be made once more
+        production = self._moves.production(job)
+        recipe = self._recipes.of(production)
+        step = recipe.steps[job.step]
+        failures = self._tracker.failures(job.id)
+        past = [past_of(one) for one in failures]
+        past[-1] = replace(past[-1], peak_memory_mb=peak_memory_mb)
+        asked = demand_by(self._tracker, recipe, job, self._sites)
+        most = most_of((self._sites[name] for name in recipe.allowed(self._sites)), asked)
+        rules = self.rules_of(step)
+        decision = retry.decide(past, step.retry.tries, asked, most, splittable(job, step), rules)
+        if decision.again:
+            away = [past[-1].site] if retry.rule_of(reason, rules).elsewhere == "site" else []
+            self._put_back(job, reason, detail, decision, asked, away)
+        elif decision.split:
+            self._split(job, production, recipe, reason, decision)
+        else:
+            self._moves.move(job, JobState.FAILED, reason, detail)
+        self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=decision.why)
+
+    def rules_of(self, step: Step) -> Mapping[Reason, Rule]:
+        """What to do after a failure of a step."""
+        return {**self._rules, **step.retry.overrides(self._rules)}
+
+    def _put_back(
+        self, job: Job, reason: Reason, detail: str, decision: Decision, asked: Demand, away: list[str]
+    ) -> None:  # fmt: skip
+        if decision.demand or away:
+            grown = {**job.grown, **growth(asked, decision.demand or asked)}
+            self._tracker.change_demand(job.id, grown, sorted({*job.shunned, *away}))
+        self._moves.put_back(job, reason, detail, decision.wait_s, decision.tries)
+
+    def _split(
+        self, job: Job, production: ProductionRecord, recipe: Recipe, reason: Reason, decision: Decision
+    ) -> None:  # fmt: skip
+        """Make a group in more parts; the whole plan follows, as for any change of it."""
+        beam, number = group_of_key(job.role, job.key)
+        before = self._tracker.finer(production.id).get((beam, number), 1)
+        size = group_size(recipe.steps[job.step], recipe.parameters)
+        parts = parts_that_divide([slot.abn for slot in job.slots if slot.key], size, before)
+        self._tracker.refine(production.id, beam, number, parts)
+        text = f"{reason}: {decision.why}: made in {parts} parts from now on"
+        self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=text)
+        # What needs the whole group is made once more too, to need its parts instead.
+        redo = [one.name for one in self._tracker.dependents(job.id)]
+        live = refresh(self._tracker, production.id, recipe, self._moves.now(), redo).live
+        self._cancel += [attempt for attempt in live if attempt != job.attempt]
+        self._moves.touch(job)
+        self._moves.count += 1
+
+    # After a start, or after another process changed the tracker
+
+    def reconcile(self, known: set[str]) -> list[tuple[Job, str]]:
+        """Compare with what the backend knows: what it does not know is lost, or was never handed over.
+
+        Returns
+        -------
+        intended
+            Jobs and their attempts that the backend is to be given once more.
+        """
+        intended: list[tuple[Job, str]] = []
+        for attempt in self._tracker.unfinished_attempts(self._backend.name):
+            if attempt.id in known:
+                continue
+            job = self._tracker.job_by_id(attempt.job_id)
+            # A site that is no more in sites.yaml cannot be given anything.
+            if attempt.phase is Phase.INTENDED and awaits(job, attempt) and attempt.site in self._sites:
+                intended.append((job, attempt.id))
+            else:
+                self.observe([Observation(attempt.id, Phase.LOST, detail="the backend does not know it")])
+        self.cancel_unwanted()
+        return intended
+
+    def cancel_unwanted(self) -> None:
+        """Stop the attempts that no job waits for any more."""
+        attempts = self._tracker.unfinished_attempts(self._backend.name)
+        unwanted = [one.id for one in attempts if not awaits(self._tracker.job_by_id(one.job_id), one)]
+        if unwanted:
+            self._backend.cancel(unwanted)
+
+
+def demand_by(tracker: Tracker, recipe: Recipe, job: Job, sites: Mapping[str, Site]) -> Demand:
+    """What the next attempt at a job asks for; without the bytes of its inputs where one of them is gone."""
+    try:
+        sources = sources_of(tracker, recipe, job)
+    except LofarGridError:
+        sources = {}  # handing it over will tell
+    return demand_of(job, recipe.steps[job.step], sources, sites)
+
+
+def past_of(attempt: AttemptRecord) -> Past:
+    """An attempt that failed, as the retry rules see it."""
+    assert attempt.reason is not None, "it failed"
+    return Past(attempt.reason, attempt.site, attempt.node, blamed=attempt.blamed)
+
+
+def awaits(job: Job, attempt: AttemptRecord) -> bool:
+    """Whether a job waits for this attempt, and not for another one or none."""
+    return job.attempt == attempt.id and job.state in (JobState.SUBMITTED, JobState.RUNNING)
+
+
+def splittable(job: Job, step: Step) -> bool:
+    """Whether a job can be made from finer groups."""
+    return step.grouped and len(job.subbands) > 1
+
+
+def _reason(report: Report | None) -> Reason:
+    if report is None:
+        return Reason.LOST
+    return Reason(report.reason) if report.reason else Reason.RUNNER_ERROR

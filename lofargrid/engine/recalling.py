@@ -1,0 +1,134 @@
+"""Recall: inputs that are on tape come online before their jobs are handed over, a window of jobs at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from lofargrid.documents.sites import site_of
+from lofargrid.engine.moving import Moves
+from lofargrid.engine.sourcing import sources_of
+from lofargrid.errors import LofarGridError
+from lofargrid.model import Job, Site
+from lofargrid.productions.recipes import Recipes
+from lofargrid.recipes.recipe import Recipe
+from lofargrid.states import JobState, Reason
+from lofargrid.storage.base import Locality, Recall, RecallState
+from lofargrid.tracker import Tracker
+
+EVERY_S = 60.0
+"""How often the service is asked."""
+PATIENCE_S = 12 * 3600.0
+"""After this time a file is asked for once more: requests are known to hang for ever."""
+LIFETIME_S = 2 * 86400.0
+"""How long a file is asked to stay online."""
+MOST_FILES = 1000
+"""The most files of one request; the archive takes no more."""
+TRIES = 5
+_GONE = {Locality.LOST: Reason.INPUT_UNREADABLE, Locality.ABSENT: Reason.INPUT_MISSING}
+
+
+class Recalling:
+    """Brings the inputs of jobs online.
+
+    What a request says is not believed: a job goes on when the storage itself says that its files are online.
+
+    Parameters
+    ----------
+    tracker
+        Knows the jobs, and what was asked for.
+    recall
+        The service; None where no site's tapes can be reached.
+    sites
+        Tells where files lie, and which sites have tapes.
+    recipes, moves
+        The productions' recipes; moves jobs.
+    clock
+        Gives the time, aware UTC.
+    """
+
+    def __init__(
+        self, tracker: Tracker, recall: Recall | None, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
+        clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._tracker = tracker
+        self._recall = recall
+        self._sites = sites
+        self._recipes = recipes
+        self._moves = moves
+        self._clock = clock
+        self._asked: datetime | None = None
+
+    def needed(self, recipe: Recipe, job: Job) -> bool:
+        """Whether inputs of a job lie where they may be on tape only."""
+        return self._recall is not None and bool(self._on_tape(recipe, job))
+
+    def _on_tape(self, recipe: Recipe, job: Job) -> list[str]:
+        if all(source.step for source in recipe.steps[job.step].inputs.values()):
+            return []
+        try:
+            sources = sources_of(self._tracker, recipe, job)
+        except LofarGridError:
+            return []  # handing it over will tell
+        urls = {one.url for given in sources.values() for one in given if not one.job}
+        return sorted(url for url in urls if (site := self._sites.get(site_of(url, self._sites))) and site.tape)
+
+    def review(self) -> None:
+        """Ask for what is wanted, let jobs go whose files are there, release what is read."""
+        now = self._clock()
+        if self._recall is None or (self._asked and (now - self._asked).total_seconds() < EVERY_S):
+            return
+        self._asked = now
+        self._release(self._recall)
+        wanted = {job.id: self._on_tape(self._recipes.of(self._moves.production(job)), job)
+                  for job in self._tracker.recalling()}  # fmt: skip
+        if wanted:
+            self._go_on(self._recall, wanted)
+
+    def _go_on(self, recall: Recall, wanted: Mapping[int, Sequence[str]]) -> None:
+        urls = sorted({url for given in wanted.values() for url in given})
+        where = recall.locality(urls)
+        gone = {url: _GONE[state] for url, state in where.items() if state in _GONE}
+        gone |= dict.fromkeys(self._given_up(recall, urls), Reason.INPUT_UNREADABLE)
+        with self._tracker.transaction():
+            for job_id, given in wanted.items():
+                job = self._tracker.job_by_id(job_id)
+                lost = next((url for url in given if url in gone), None)
+                if lost:
+                    state = where[lost]
+                    self._moves.move(job, JobState.FAILED, gone[lost], f"{lost}: {_told(state)}")
+                elif all(where[url] is Locality.ONLINE for url in given):
+                    self._moves.move(job, JobState.READY)
+        self._request(recall, [url for url in urls if where[url] is Locality.NEARLINE and url not in gone], wanted)
+
+    def _given_up(self, recall: Recall, urls: Sequence[str]) -> list[str]:
+        """Files whose recall has failed too often; those that failed less often are asked for again."""
+        failed: list[str] = []
+        for request in self._tracker.recall_requests():
+            told = recall.poll(request)
+            failed += [url for url, one in told.items() if one.state is RecallState.FAILED]
+        with self._tracker.transaction():
+            return [url for url in failed if self._tracker.recall_failed(url) >= TRIES and url in urls]
+
+    def _request(self, recall: Recall, urls: Sequence[str], wanted: Mapping[int, Sequence[str]]) -> None:
+        standing = self._tracker.recalls_since(self._moves.now(-PATIENCE_S))
+        missing = [url for url in urls if url not in standing]
+        readers = {url: job_id for job_id, given in wanted.items() for url in given}
+        for first in range(0, len(missing), MOST_FILES):
+            part = missing[first : first + MOST_FILES]
+            request = recall.request(part, LIFETIME_S)
+            with self._tracker.transaction():
+                for url in part:
+                    self._tracker.note_recall(url, readers[url], request, self._moves.now())
+
+    def _release(self, recall: Recall) -> None:
+        """Let files go whose reader has ended."""
+        done = self._tracker.recalls_read()
+        if done:
+            recall.release(done)
+            with self._tracker.transaction():
+                self._tracker.forget_recalls(done)
+
+
+def _told(state: Locality) -> str:
+    if state is Locality.ABSENT:
+        return "the archive does not know it"
+    return "its tape cannot be read" if state is Locality.LOST else "its recall failed again and again"

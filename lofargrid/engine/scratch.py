@@ -1,0 +1,64 @@
+"""Intermediates on scratch: deleted when nobody will read them, and nothing stays when a production has ended."""
+
+from collections.abc import Callable
+
+from lofargrid.names import file_name
+from lofargrid.productions.recipes import Recipes
+from lofargrid.recipes.recipe import Recipe
+from lofargrid.storage.base import Storage
+from lofargrid.tracker import Tracker
+
+
+class Scratch:
+    """The scratch folders of all productions of a tracker. Every call may be repeated without harm.
+
+    Parameters
+    ----------
+    tracker
+        Tells which files there are and who reads them.
+    storage
+        Where they lie.
+    recipes
+        The productions' recipes.
+    folder
+        Gives the folder URL of a production's intermediates at a site.
+    """
+
+    def __init__(
+        self, tracker: Tracker, storage: Storage, recipes: Recipes, folder: Callable[[Recipe, str], str]
+    ) -> None:  # fmt: skip
+        self._tracker = tracker
+        self._storage = storage
+        self._recipes = recipes
+        self._folder = folder
+
+    def delete_disposable(self, job_id: int) -> None:
+        """Delete the files of a job that no consumer will read any more."""
+        job = self._tracker.job_by_id(job_id)
+        recipe = self._recipes.of_id(self._tracker.production_of(job))
+        if recipe.keep_intermediates:
+            return
+        # A grouped step that reads it or, if its own groups are to be made once more, itself.
+        grouped = {name: step for name, step in recipe.steps.items() if step.grouped}
+        readers = [name for name, step in grouped.items() if job.step in (name, *step.needs)]
+        for file in self._tracker.disposable(job_id, readers):
+            self._storage.delete(file.url)
+            with self._tracker.transaction():
+                self._tracker.note_deleted(file)
+
+    def sweep(self, production_id: int) -> None:
+        """If a production has ended: delete what superseded jobs and dead attempts left."""
+        if self._tracker.unfinished(production_id):
+            return
+        for job_id in self._tracker.on_scratch(production_id):
+            self.delete_disposable(job_id)
+        recipe = self._recipes.of_id(production_id)
+        folders = dict.fromkeys(self._folder(recipe, site) for site in self._tracker.sites_of(production_id))
+        on_scratch = self._tracker.on_scratch(production_id)
+        # By name, which holds the attempt: a URL has several spellings.
+        wanted = {file_name(file.url) for job_id in on_scratch for file in self._tracker.files(job_id)}
+        for folder in folders:
+            for url in self._storage.list(folder):
+                if file_name(url) not in wanted and f".{self._tracker.id}-" in file_name(url):
+                    self._storage.delete(url)
+            self._storage.remove_folder(folder)

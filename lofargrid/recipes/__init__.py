@@ -1,0 +1,1 @@
+"""A production frozen with a hash, and all that follows from it alone."""
