@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from lofargrid.cli.standing import DONE, NOT_COMPLETE, CampaignStanding, campaign_standing, standings, total
 from lofargrid.cli.text import count, note
-from lofargrid.diagnosis.diagnosis import Diagnosis, diagnose
+from lofargrid.diagnosis.diagnosis import diagnose
+from lofargrid.diagnosis.finding import Diagnosis
 from lofargrid.names import path_of
 from lofargrid.productions.retrying import CONSEQUENCES
 from lofargrid.states import JobState, Reason

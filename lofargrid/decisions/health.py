@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from lofargrid.states import Reason
 
@@ -46,6 +45,7 @@ _MOST_DOUBLINGS = 30
 class Ended:
     """An attempt that ended. ``reason`` is None where it succeeded, ``node`` empty where it never came to one.
 
+    ``began`` is when it started there, ISO 8601 UTC, or when it ended if that is not known.
     ``nodes_alike`` counts the other nodes, not known as bad, on which the same job failed for the same reason.
     ``step_nodes`` counts all nodes on which the step did, ``step_runs`` those on which it did not and runs for clearly
     longer by now than it took to fail here; ``step_succeeds`` says whether it has succeeded anywhere in its
@@ -55,6 +55,7 @@ class Ended:
     job_id: int
     node: str
     reason: Reason | None
+    began: str = ""
     nodes_alike: int = 0
     step_nodes: int = 0
     step_runs: int = 0
@@ -74,15 +75,22 @@ class Verdict:
 def judge_node(latest: Sequence[Ended]) -> Verdict:
     """Judge a node by what ended there, the latest first.
 
-    Two different jobs that failed there with no success between them speak against it. A job that fails alike
-    elsewhere, or a step that fails alike on many nodes and never succeeds, speaks for the node.
+    Two different jobs that failed there speak against it, if none that began after them has succeeded: what began in
+    another slot before the node went bad may still end well. A job that fails alike elsewhere, or a step that fails
+    alike on many nodes and never succeeds, speaks for the node.
     """
-    failed = [one for one in takewhile(lambda one: one.reason, latest) if one.reason in EVIDENCE]
+    good = last_good(latest)
+    failed = [one for one in latest if one.reason in EVIDENCE and one.began >= good]
     against = {one.job_id: one.reason for one in failed if one.reason and not _acquitted(one)}
     if len(against) < NODE_FAILURES:
         return Verdict(False)
     why = f"{len(against)} jobs in a row failed there: {_reasons(against.values())}"
     return Verdict(True, why, tuple(dict.fromkeys(one.job_id for one in failed)))
+
+
+def last_good(latest: Iterable[Ended]) -> str:
+    """When the last of those began that succeeded; empty if none did."""
+    return max((one.began for one in latest if one.reason is None), default="")
 
 
 def _acquitted(one: Ended) -> bool:

@@ -201,7 +201,7 @@ def spread(
     for one in ranking.candidates:
         if left == 0 or (line.at_home and one.copy_s > ranking.candidates[0].copy_s):
             break
-        wanted = min(left, waiting - _worth_waiting(one, ranking, now, job_s))
+        wanted = min(left, waiting - _worth_waiting(one, ranking, now, job_s, waiting))
         here = now[one.site]
         room = here.free if one.local else min(here.free, _copies(one, demand, now))
         count = max(min(wanted, room), 0)
@@ -215,12 +215,14 @@ def spread(
     return Spread(sent, now, "; ".join(held) if left else "")
 
 
-def _worth_waiting(one: Candidate, ranking: Ranking, now: Mapping[str, Standing], job_s: float) -> int:
+def _worth_waiting(
+    one: Candidate, ranking: Ranking, now: Mapping[str, Standing], job_s: float, waiting: int
+) -> int:  # fmt: skip
     """How many jobs are better off in the line before a site with more of their data than copied to this one."""
     if job_s <= 0:
         return 0
     saved = [now[other.site].most * max(one.copy_s - other.copy_s, 0.0) for other in ranking.candidates]
-    return int(sum(saved) / job_s)
+    return int(min(sum(saved) / job_s, waiting))
 
 
 def _copies(one: Candidate, demand: Demand, now: Mapping[str, Standing]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lofargrid.documents.pipelines import Retry
 from lofargrid.model import Demand
 from lofargrid.states import Reason
 
@@ -103,6 +104,12 @@ class Decision:
 def rule_of(reason: Reason, rules: Mapping[Reason, Rule] = RULES) -> Rule:
     """The rule of a reason; one that no rule names is never tried again."""
     return rules.get(reason, _NEVER)
+
+
+def with_own(rules: Mapping[Reason, Rule], own: Retry) -> Mapping[Reason, Rule]:
+    """The rules with a step's own on top of them."""
+    changes = {reason: change.model_dump(exclude_none=True) for reason, change in own.rules.items()}
+    return {**rules, **{reason: replace(rule_of(reason, rules), **change) for reason, change in changes.items()}}
 
 
 def decide(

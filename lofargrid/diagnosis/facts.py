@@ -10,8 +10,10 @@ from lofargrid.decisions.demands import demand_of
 from lofargrid.decisions.placement import Ranking, Standing
 from lofargrid.decisions.retry import Rule
 from lofargrid.decisions.splitting import Beam
+from lofargrid.diagnosis.finding import Diagnosis
 from lofargrid.documents.pipelines import Step
-from lofargrid.engine.following import demand_by, past_of
+from lofargrid.engine.failing import past_of
+from lofargrid.engine.sourcing import demand_by
 from lofargrid.model import Demand, Job, Site
 from lofargrid.productions.retrying import CONSEQUENCES
 from lofargrid.recipes import storing
@@ -85,9 +87,9 @@ class Facts:
     """All that a diagnosis needs. ``now`` is the time, empty if unknown; ``ticking`` whether a process moves jobs.
 
     ``failures`` are the attempts that failed since the operator's last retry, ``remark`` what was decided after the
-    last one, ``attempt`` the last of all. ``root`` is known of the job that the cause lies in, if it is another one;
-    ``alike`` counts the other jobs that failed for that one's reason. ``lacks`` are the subbands that it went without:
-    of ``problems`` they could not be read, of ``unplaced`` nobody told the frequency.
+    last one, ``attempt`` the last of all. ``root`` is known of the job that the cause lies in, if it is another one,
+    ``told`` is that one's diagnosis; ``alike`` counts the other jobs that failed for its reason. ``lacks`` are the
+    subbands that it went without: of ``problems`` they could not be read, of ``unplaced`` nobody told the frequency.
     """
 
     job: Job
@@ -110,6 +112,7 @@ class Facts:
     unpublished: bool = False
     successors: tuple[str, ...] = ()
     root: "Facts | None" = None
+    told: Diagnosis | None = None
     alike: int = 0
 
 
@@ -285,7 +288,7 @@ class Gatherer:
         )
 
     def _avoided(self, job: Job, step: Step, attempt: AttemptRecord) -> tuple[str, ...]:
-        """The nodes that were named to the backend when it was handed over; see dispatching.py."""
+        """The nodes that were named to the backend when it was handed over; see handing.py."""
         if not self.sites.get(attempt.site, Site("")).guarded:
             return ()
         past = [past_of(one) for one in self.tracker.failures(job.id)]
@@ -294,7 +297,7 @@ class Gatherer:
 
 def rules_of(step: Step) -> Mapping[Reason, Rule]:
     """What is done after a failure of a step."""
-    return {**retry.RULES, **step.retry.overrides(retry.RULES)}
+    return retry.with_own(retry.RULES, step.retry)
 
 
 def _held(ranking: Ranking, standings: Mapping[str, Standing], demand: Demand) -> dict[str, str]:

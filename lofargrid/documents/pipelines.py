@@ -1,14 +1,12 @@
 """Pipelines as content: ``sandbox/<name>/pipeline.yaml`` read, checked, and asked about."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from jinja2 import Environment, TemplateSyntaxError, meta
 from pydantic import Field, field_validator, model_validator
 
-from lofargrid.decisions.retry import Rule, rule_of
 from lofargrid.documents.parameters import Parameter, Scalar, normal_value, value_problem
 from lofargrid.documents.reading import Document, MisfitError, read_document
 from lofargrid.errors import Fault, InputError
@@ -118,13 +116,6 @@ class Retry(Document):
 
     tries: Annotated[int, Field(ge=1)] = 2
     rules: dict[Annotated[Reason, Field(strict=False)], RetryRule] = {}
-
-    def overrides(self, rules: Mapping[Reason, Rule]) -> dict[Reason, Rule]:
-        """The step's own rules, each on top of the one that holds without it."""
-        return {
-            reason: replace(rule_of(reason, rules), **own.model_dump(exclude_none=True))
-            for reason, own in self.rules.items()
-        }
 
 
 class Step(Document):

@@ -17,7 +17,7 @@ from lofargrid.errors import Fault, InputError
 from lofargrid.model import Site
 from lofargrid.names import is_url, path_of, printable, safe_name
 
-SHIPPED = Path(__file__).with_name("sites.yaml")
+SHIPPED = Path(__file__).parents[1] / "sites.yaml"
 """The sites that come with lofargrid."""
 
 ALL = "all"

@@ -9,21 +9,25 @@ from lofargrid.backends.base import Backend
 from lofargrid.decisions import retry
 from lofargrid.decisions.placement import BY_DATA, Policy
 from lofargrid.decisions.retry import Rule
-from lofargrid.engine.dispatching import Dispatch, Places
+from lofargrid.engine.expanding import Expanding
+from lofargrid.engine.failing import Failing
 from lofargrid.engine.following import Following
+from lofargrid.engine.guarding import Guard
+from lofargrid.engine.handing import Handing
 from lofargrid.engine.moving import Moves
+from lofargrid.engine.places import Places
+from lofargrid.engine.placing import Placing
+from lofargrid.engine.publishing import Publishing
 from lofargrid.engine.quarantining import Prober, Quarantine
 from lofargrid.engine.recalling import Recalling
 from lofargrid.engine.scratch import Scratch
-from lofargrid.errors import BackendError
-from lofargrid.model import Site, StoredOutput
-from lofargrid.productions.jobs import refresh
-from lofargrid.productions.provenance import provenance
+from lofargrid.engine.starting import Starting
+from lofargrid.model import Site
 from lofargrid.productions.recipes import Recipes
-from lofargrid.states import FINAL, JobState, Reason
+from lofargrid.recipes.recipe import Recipe
+from lofargrid.states import Reason
 from lofargrid.storage.base import Recall, Storage
 from lofargrid.tracker import Tracker
-from lofargrid.tracker.records import Expansion
 
 __all__ = ["Engine", "Places", "Tick"]
 
@@ -76,72 +80,48 @@ class Engine:
     ) -> None:
         self._tracker = tracker
         self._backend = backend
-        self._storage = storage
         self._cursor: str | None = None
-        self._recipes = Recipes(tracker)
-        self._moves = Moves(tracker, clock)
-        prober = Prober(places.owner, places.contact)
-        self._quarantine = Quarantine(tracker, backend, sites, self._moves, prober)
-        self._following = Following(
-            tracker, backend, sites, self._recipes, self._moves, self._quarantine, rules
-        )  # fmt: skip
-        self._recalling = Recalling(tracker, recall, sites, self._recipes, self._moves, clock)
-        self._dispatch = Dispatch(
-            tracker,
-            backend,
-            sites,
-            self._recipes,
-            self._moves,
-            self._following,
-            self._quarantine,
-            self._recalling,
-            places,
-            policy,
-        )
-        self._scratch = Scratch(
-            tracker, storage, self._recipes, lambda recipe, name: places.scratch(recipe, sites[name])
-        )  # fmt: skip
-        self._troubles: list[str] = []
-        self._troubled: dict[str, str] = {}
         self._noted: dict[str, str] | None = None
         self._changed = False
+        recipes, self._moves = Recipes(tracker), Moves(tracker, clock)
+        moves, self._guard = self._moves, Guard(self._moves)
+        self._failing = Failing(tracker, sites, recipes, moves, rules)
+        self._quarantine = Quarantine(tracker, backend, sites, moves, Prober(places.owner, places.contact))
+        self._following = Following(tracker, backend, sites, recipes, moves, self._quarantine, self._failing)
+        self._publishing = Publishing(tracker, storage, recipes, moves, self._guard)
+        self._expanding = Expanding(tracker, backend, recipes, moves)
+        self._recalling = Recalling(tracker, recall, sites, recipes, moves, clock)
+        self._starting = Starting(tracker, sites, recipes, moves, self._recalling)
+        self._placing = Placing(tracker, backend.name, sites, recipes, moves, self._quarantine, policy)
+        self._handing = Handing(tracker, backend, sites, recipes, moves, self._failing, places)
+        self._scratch = Scratch(tracker, storage, recipes, partial(_scratch_at, places, sites), moves, self._guard)
 
     def tick(self) -> Tick:
         """Take every step that can be taken now. Calling it at any time, after any crash, does no harm."""
-        self._moves.count, self._troubles, self._troubled = 0, [], {}
-        self._guard("heed", self._heed)
-        self._guard("follow", self._follow)
-        self._guard("publish", self._publish)
-        self._guard("expand", self._expand)
-        self._guard("review", self._quarantine.review)
-        self._guard("take back", self._following.take_back)
-        self._guard("start", self._dispatch.start)
-        self._guard("recall", self._recalling.review)
-        self._guard("submit", self._submit)
-        self._guard("clean", self._clean)
-        self._guard("note", self._note_troubles)
-        return Tick(self._moves.count, self._tracker.in_flight(self._backend.name), tuple(self._troubles))
-
-    def _guard(self, name: str, stage: Callable[[], None]) -> bool:
-        """A service or a disk that is in trouble stops its own stage only; the next tick tries again."""
-        before = self._moves.count
-        try:
-            stage()
-        except (BackendError, OSError) as error:
-            self._moves.count = before  # what was not written down has not happened
-            self._troubles.append(str(error))
-            self._troubled.setdefault(name, _said(error))
-            return False
-        return True
+        stages: dict[str, Callable[[], None]] = {
+            "heed": self._heed,
+            "follow": self._follow,
+            "publish": self._publishing.publish,
+            "expand": self._expanding.expand,
+            "review": self._quarantine.review,
+            "take back": self._following.take_back,
+            "start": self._start,
+            "recall": self._recalling.review,
+            "submit": self._submit,
+            "clean": self._scratch.clean,
+            "note": self._note_troubles,
+        }
+        self._guard.begin()
+        for name, stage in stages.items():
+            self._guard.run(name, stage)
+        return Tick(self._moves.count, self._tracker.in_flight(self._backend.name), tuple(self._guard.troubles))
 
     def _note_troubles(self) -> None:
         """Let other processes know what keeps stages from being done."""
-        if self._troubled != self._noted:
+        if self._guard.troubled != self._noted:
             with self._tracker.transaction():
-                self._tracker.note_troubles(self._troubled, self._moves.now())
-            self._noted = self._troubled
-
-    # Follow
+                self._tracker.note_troubles(self._guard.troubled, self._moves.now())
+            self._noted = self._guard.troubled
 
     def _heed(self) -> None:
         """Another process changed the tracker: look at all productions, stop what it made superfluous."""
@@ -157,85 +137,21 @@ class Engine:
         self._following.observe(changes.observations)
         if first:
             known = {observation.attempt for observation in changes.observations}
-            self._dispatch.hand_over(self._following.reconcile(known))
+            self._handing.hand_over(self._following.reconcile(known))
         self._cursor = changes.cursor
 
-    # Expand
-
-    def _expand(self) -> None:
-        """Make the jobs of grouped steps whose subbands have all told their frequency, or never will."""
-        touched = self._moves.touched
-        if touched is None:
-            pending = self._tracker.expansions()
-        else:
-            pending = [one for production_id in sorted(touched) for one in self._tracker.expansions(production_id)]
-        for expansion in pending:
-            if self._tracker.undecided(expansion) == 0 and not self._given_up(expansion.production_id):
-                self._expand_one(expansion)
-        self._moves.touched = set()
-
-    def _given_up(self, production_id: int) -> bool:
-        """Whether the operator cancelled a production: nothing is left to do, and not because all was done."""
-        counts = self._tracker.counts(production_id).values()
-        states = {state for step in counts for state in step}
-        return JobState.CANCELLED in states and states <= FINAL
-
-    def _expand_one(self, expansion: Expansion) -> None:
-        production = self._tracker.production_by_id(expansion.production_id)
-        with self._tracker.transaction():
-            entered = refresh(self._tracker, production.id, self._recipes.of(production), self._moves.now())
-            self._tracker.expanded(expansion, self._moves.now())
-            self._moves.count += 1
-        if entered.live:
-            self._backend.cancel(entered.live)
+    def _start(self) -> None:
+        self._starting.start(self._placing.stuck)
 
     def _submit(self) -> None:
         # Until this has come to its end the next tick reconciles: what stands as intended is handed over again.
         cursor, self._cursor = self._cursor, None
-        self._troubles += self._dispatch.submit()
+        pairs, troubles = self._placing.place()
+        self._handing.hand_over(pairs)
+        self._guard.troubles += troubles
         self._cursor = cursor
 
-    # Publish and clean
 
-    def _publish(self) -> None:
-        """Give products their final names; one that cannot be stored does not keep back the others."""
-        for file in self._tracker.to_publish():
-            self._guard("publish", partial(self._publish_one, file))
-
-    def _publish_one(self, file: StoredOutput) -> None:
-        job = self._tracker.job_by_id(file.job_id)
-        production = self._moves.production(job)
-        recipe = self._recipes.of(production)
-        url = f"{recipe.output}/{file.filename}"
-        self._storage.copy(file.url, url, file.adler32)
-        self._storage.write(f"{url}.json", provenance(self._tracker, recipe, job, file))
-        with self._tracker.transaction():
-            self._tracker.note_published(file, url)
-            self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=f"published {url}")
-        self._moves.settled.add(production.id)
-        self._moves.look_at(job.id)
-        self._moves.count += 1
-
-    def _clean(self) -> None:
-        """Delete what no job will read. After a start everything on scratch is looked at."""
-        moves = self._moves
-        succeeded, moves.succeeded = moves.succeeded, set()
-        settled, moves.settled = moves.settled, set()
-        if succeeded is None:
-            candidates = self._tracker.on_scratch()
-            settled |= {self._tracker.production_of(self._tracker.job_by_id(job_id)) for job_id in candidates}
-        else:
-            candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
-        for job_id in dict.fromkeys(candidates):
-            if not self._guard("clean", partial(self._scratch.delete_disposable, job_id)):
-                moves.succeeded.add(job_id)
-        for production_id in sorted(settled):
-            if not self._guard("clean", partial(self._scratch.sweep, production_id)):
-                moves.settled.add(production_id)
-
-
-def _said(error: BackendError | OSError) -> str:
-    """An error in words, without the number that the system gives it."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+def _scratch_at(places: Places, sites: Mapping[str, Site], recipe: Recipe, site: str) -> str:
+    """The folder of a production's intermediates at a site."""
+    return places.scratch(recipe, sites[site])

@@ -1,26 +1,17 @@
-"""Follow what backends say of attempts: it moves their jobs, and decides what comes after a failure."""
+"""Follow what backends say of attempts: it moves their jobs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lofargrid_runner.contract import Report
 
 from lofargrid.backends.base import Backend, Observation
-from lofargrid.decisions import retry
-from lofargrid.decisions.demands import demand_of, growth, most_of
-from lofargrid.decisions.retry import Decision, Past, Rule
-from lofargrid.documents.pipelines import Step, group_size
+from lofargrid.engine.failing import Failing
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.quarantining import Quarantine
-from lofargrid.engine.sourcing import sources_of
-from lofargrid.errors import LofarGridError
-from lofargrid.frequency import absolute_subband, parts_that_divide
-from lofargrid.model import Demand, Job, Site, StoredOutput
-from lofargrid.names import group_of_key
-from lofargrid.productions.jobs import refresh
+from lofargrid.frequency import absolute_subband
+from lofargrid.model import Job, Site, StoredOutput
 from lofargrid.productions.recipes import Recipes
-from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import AttemptRecord, ProductionRecord
@@ -44,13 +35,13 @@ class Following:
         Moves jobs.
     quarantine
         Weighs what ended for or against its node.
-    rules
-        What to do after a failure; a step's own rules go before them.
+    failing
+        Decides what comes after one that failed.
     """
 
     def __init__(
         self, tracker: Tracker, backend: Backend, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
-        quarantine: Quarantine, rules: Mapping[Reason, Rule] = retry.RULES,
+        quarantine: Quarantine, failing: Failing,
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._backend = backend
@@ -58,7 +49,7 @@ class Following:
         self._recipes = recipes
         self._moves = moves
         self._quarantine = quarantine
-        self._rules = rules
+        self._failing = failing
         self._cancel: list[str] = []
         self._revived = False
 
@@ -68,9 +59,10 @@ class Following:
             for observation in observations:
                 if not self._quarantine.heard(observation):
                     self._observe(observation)
-        if self._cancel:
-            self._backend.cancel(list(dict.fromkeys(self._cancel)))
-            self._cancel = []
+        given_up = [*self._cancel, *self._failing.outdated]
+        if given_up:
+            self._backend.cancel(list(dict.fromkeys(given_up)))
+            self._cancel, self._failing.outdated = [], []
         if self._revived:  # groups may be made once more because of it
             self.cancel_unwanted()
             self._revived = False
@@ -102,7 +94,7 @@ class Following:
         self._cancel.append(attempt.id)
         self._close(attempt, Phase.LOST, Reason.HELD, observation.detail)
         if awaits(job, attempt):
-            self.fail(job, Reason.HELD, observation.detail)
+            self._failing.fail(job, Reason.HELD, observation.detail)
 
     def _ended(self, job: Job, attempt: AttemptRecord, observation: Observation) -> None:
         report = observation.report
@@ -120,7 +112,7 @@ class Following:
         elif report and succeeded:
             self._succeed(job, report)
         else:
-            self.fail(job, _reason(report), detail, report.peak_memory_mb if report else 0.0)
+            self._failing.fail(job, _reason(report), detail, report.peak_memory_mb if report else 0.0)
 
     def _close(
         self, attempt: AttemptRecord, phase: Phase, reason: Reason | None, detail: str, report: str = ""
@@ -172,64 +164,8 @@ class Following:
             with self._tracker.transaction():
                 self._close(attempt, Phase.LOST, Reason.NOT_STARTED, detail)
                 if awaits(job, attempt):
-                    self.fail(job, Reason.NOT_STARTED, detail)
+                    self._failing.fail(job, Reason.NOT_STARTED, detail)
             self._backend.cancel([attempt.id])
-
-    # After a failure
-
-    def fail(self, job: Job, reason: Reason, detail: str, peak_memory_mb: float = 0.0) -> None:
-        """Decide what comes after an attempt that failed, which is written down already."""
-        current = self._tracker.job_by_id(job.id)
-        if current.state is not job.state or current.attempt != job.attempt:
-            return  # a quarantine brought back a job without which this one was made: it is to be made once more
-        production = self._moves.production(job)
-        recipe = self._recipes.of(production)
-        step = recipe.steps[job.step]
-        failures = self._tracker.failures(job.id)
-        past = [past_of(one) for one in failures]
-        past[-1] = replace(past[-1], peak_memory_mb=peak_memory_mb)
-        asked = demand_by(self._tracker, recipe, job, self._sites)
-        most = most_of((self._sites[name] for name in recipe.allowed(self._sites)), asked)
-        rules = self.rules_of(step)
-        decision = retry.decide(past, step.retry.tries, asked, most, splittable(job, step), rules)
-        if decision.again:
-            away = [past[-1].site] if retry.rule_of(reason, rules).elsewhere == "site" else []
-            self._put_back(job, reason, detail, decision, asked, away)
-        elif decision.split:
-            self._split(job, production, recipe, reason, decision)
-        else:
-            self._moves.move(job, JobState.FAILED, reason, detail)
-        self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=decision.why)
-
-    def rules_of(self, step: Step) -> Mapping[Reason, Rule]:
-        """What to do after a failure of a step."""
-        return {**self._rules, **step.retry.overrides(self._rules)}
-
-    def _put_back(
-        self, job: Job, reason: Reason, detail: str, decision: Decision, asked: Demand, away: list[str]
-    ) -> None:  # fmt: skip
-        if decision.demand or away:
-            grown = {**job.grown, **growth(asked, decision.demand or asked)}
-            self._tracker.change_demand(job.id, grown, sorted({*job.shunned, *away}))
-        self._moves.put_back(job, reason, detail, decision.wait_s, decision.tries)
-
-    def _split(
-        self, job: Job, production: ProductionRecord, recipe: Recipe, reason: Reason, decision: Decision
-    ) -> None:  # fmt: skip
-        """Make a group in more parts; the whole plan follows, as for any change of it."""
-        beam, number = group_of_key(job.role, job.key)
-        before = self._tracker.finer(production.id).get((beam, number), 1)
-        size = group_size(recipe.steps[job.step], recipe.parameters)
-        parts = parts_that_divide([slot.abn for slot in job.slots if slot.key], size, before)
-        self._tracker.refine(production.id, beam, number, parts)
-        text = f"{reason}: {decision.why}: made in {parts} parts from now on"
-        self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=text)
-        # What needs the whole group is made once more too, to need its parts instead.
-        redo = [one.name for one in self._tracker.dependents(job.id)]
-        live = refresh(self._tracker, production.id, recipe, self._moves.now(), redo).live
-        self._cancel += [attempt for attempt in live if attempt != job.attempt]
-        self._moves.touch(job)
-        self._moves.count += 1
 
     # After a start, or after another process changed the tracker
 
@@ -262,29 +198,9 @@ class Following:
             self._backend.cancel(unwanted)
 
 
-def demand_by(tracker: Tracker, recipe: Recipe, job: Job, sites: Mapping[str, Site]) -> Demand:
-    """What the next attempt at a job asks for; without the bytes of its inputs where one of them is gone."""
-    try:
-        sources = sources_of(tracker, recipe, job)
-    except LofarGridError:
-        sources = {}  # handing it over will tell
-    return demand_of(job, recipe.steps[job.step], sources, sites)
-
-
-def past_of(attempt: AttemptRecord) -> Past:
-    """An attempt that failed, as the retry rules see it."""
-    assert attempt.reason is not None, "it failed"
-    return Past(attempt.reason, attempt.site, attempt.node, blamed=attempt.blamed)
-
-
 def awaits(job: Job, attempt: AttemptRecord) -> bool:
     """Whether a job waits for this attempt, and not for another one or none."""
     return job.attempt == attempt.id and job.state in (JobState.SUBMITTED, JobState.RUNNING)
-
-
-def splittable(job: Job, step: Step) -> bool:
-    """Whether a job can be made from finer groups."""
-    return step.grouped and len(job.subbands) > 1
 
 
 def _reason(report: Report | None) -> Reason:

@@ -89,7 +89,7 @@ class Quarantine:
         if not verdict.quarantine:
             return False
         # A node that has done nothing well since its probe is not probed at once again: it deceives probes.
-        deceives = before is not None and all(one.reason for one in latest)
+        deceives = before is not None and health.last_good(latest) <= before.since
         self._enter(site, node, verdict, before.strikes + 1 if before and deceives else 0)
         return self._acquit(site, node, verdict)
 

@@ -1,7 +1,10 @@
 """Intermediates on scratch: deleted when nobody will read them, and nothing stays when a production has ended."""
 
 from collections.abc import Callable
+from functools import partial
 
+from lofargrid.engine.guarding import Guard
+from lofargrid.engine.moving import Moves
 from lofargrid.names import file_name
 from lofargrid.productions.recipes import Recipes
 from lofargrid.recipes.recipe import Recipe
@@ -22,15 +25,37 @@ class Scratch:
         The productions' recipes.
     folder
         Gives the folder URL of a production's intermediates at a site.
+    moves, guard
+        What may have lost its last reader; what cannot be deleted now is tried again by the next tick.
     """
 
     def __init__(
-        self, tracker: Tracker, storage: Storage, recipes: Recipes, folder: Callable[[Recipe, str], str]
+        self, tracker: Tracker, storage: Storage, recipes: Recipes, folder: Callable[[Recipe, str], str],
+        moves: Moves, guard: Guard,
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._storage = storage
         self._recipes = recipes
         self._folder = folder
+        self._moves = moves
+        self._guard = guard
+
+    def clean(self) -> None:
+        """Delete what no job will read. After a start everything on scratch is looked at."""
+        moves = self._moves
+        succeeded, moves.succeeded = moves.succeeded, set()
+        settled, moves.settled = moves.settled, set()
+        if succeeded is None:
+            candidates = self._tracker.on_scratch()
+            settled |= {self._tracker.production_of(self._tracker.job_by_id(job_id)) for job_id in candidates}
+        else:
+            candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
+        for job_id in dict.fromkeys(candidates):
+            if not self._guard.run("clean", partial(self.delete_disposable, job_id)):
+                moves.succeeded.add(job_id)
+        for production_id in sorted(settled):
+            if not self._guard.run("clean", partial(self.sweep, production_id)):
+                moves.settled.add(production_id)
 
     def delete_disposable(self, job_id: int) -> None:
         """Delete the files of a job that no consumer will read any more."""

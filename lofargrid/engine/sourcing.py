@@ -1,7 +1,10 @@
 """The files that go into a job: raw subbands, and what other jobs made."""
 
+from collections.abc import Mapping
+
+from lofargrid.decisions.demands import demand_of
 from lofargrid.errors import LofarGridError
-from lofargrid.model import Job, Source
+from lofargrid.model import Demand, Job, Site, Source
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
@@ -59,3 +62,12 @@ def _raw(recipe: Recipe, job: Job) -> list[Source]:
         for one in listed
         if one.reason is None or len(listed) == 1
     ]
+
+
+def demand_by(tracker: Tracker, recipe: Recipe, job: Job, sites: Mapping[str, Site]) -> Demand:
+    """What the next attempt at a job asks for; without the bytes of its inputs where one of them is gone."""
+    try:
+        sources = sources_of(tracker, recipe, job)
+    except LofarGridError:
+        sources = {}  # handing it over will tell
+    return demand_of(job, recipe.steps[job.step], sources, sites)

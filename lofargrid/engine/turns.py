@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lofargrid.decisions import sharing
 from lofargrid.decisions.sharing import Claim
+from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import Kind
 
 Key = tuple[int, str, str, str | None, str | None]
@@ -70,3 +71,16 @@ class Turns:
             del own[key_of(kind)]
         else:
             own[key_of(kind)] = replace(kind, count=kind.count - taken)
+
+
+def claims_of(tracker: Tracker, kinds: Iterable[Kind]) -> dict[int, Claim]:
+    """What the productions of some ready jobs ask for."""
+    ready: dict[int, int] = {}
+    for kind in kinds:
+        ready[kind.production_id] = ready.get(kind.production_id, 0) + kind.count
+    return {
+        one.production_id: Claim(
+            one.production_id, ready[one.production_id], one.in_flight, one.priority, one.max_running
+        )
+        for one in tracker.queues(ready)
+    }

@@ -26,9 +26,8 @@ def from_json(text: str, subbands: Sequence[Subband]) -> Recipe:
     """The recipe from the tracker."""
     fields = json.loads(text)
     del fields["completed"]
-    return Recipe(
-        pipeline=shared_pipeline(json.dumps(fields.pop("pipeline"))), subbands=subbands, **fields.pop("policy"), **fields
-    )  # fmt: skip
+    pipeline = shared_pipeline(json.dumps(fields.pop("pipeline")))
+    return Recipe(pipeline=pipeline, subbands=subbands, **fields.pop("policy"), **fields)
 
 
 def differences(old: str, listed: Sequence[Subband], new: Recipe) -> list[str]:

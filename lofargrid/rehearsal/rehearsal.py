@@ -98,8 +98,8 @@ class Rehearsal:
 
     @staticmethod
     def scratch(recipe: Recipe, site: Site) -> str:
-        """The folder of a production's intermediates at a site."""
-        return f"{site.scratch.rstrip('/')}/{recipe.production}"
+        """The folder of a production's intermediates at a site; what has no scratch sends them to this machine."""
+        return f"{(site.scratch or 'file:///scratch').rstrip('/')}/{recipe.production}"
 
     @property
     def now(self) -> str:

@@ -73,7 +73,7 @@ class Quarantines(Store):
         rows = self.rows(sql, *values, limit)
         for row in rows:
             reason = Reason(row["reason"]) if row["reason"] else None
-            one = Ended(row["job_id"], row["node"], reason, remote=bool(row["remote"]))
+            one = Ended(row["job_id"], row["node"], reason, row["started"] or row["ended"], remote=bool(row["remote"]))
             compare = node is not None and reason in AMBIGUOUS
             found.append(self._compared(one, row, rows[0]["ended"], steps) if compare else one)
         return found

@@ -21,10 +21,13 @@ BEGIN_S, REPAIR_S = 1800.0, 4 * 3600.0
 class Story:
     """A campaign on two sites of which one has a node that becomes a black hole and is repaired."""
 
-    def __init__(self, folder: Path, seed: int, hole: Reason | None) -> None:
+    def __init__(self, folder: Path, seed: int, hole: Reason | None, slots_per_node: int = 1) -> None:
         recipes = lofar.campaign(3, ["T1-1"], subbands=60)
-        self.grid = lofar.with_files(Grid(lofar.sites(1, 1, slots=12), seed, work=lofar.WORK), recipes)
-        self.host = self.grid.nodes["T1-1"][seed % 12].host
+        sites = lofar.sites(1, 1, slots=max(12, 6 * slots_per_node))
+        grid = Grid(sites, seed, work=lofar.WORK, slots_per_node=slots_per_node)
+        self.grid = lofar.with_files(grid, recipes)
+        nodes = self.grid.nodes["T1-1"]
+        self.host = nodes[seed % len(nodes)].host
         self.grid.breakdowns.plan(
             self.grid.node(self.host), Trouble.BLACK_HOLE, BEGIN_S, REPAIR_S - BEGIN_S, hole
         )  # fmt: skip
@@ -60,6 +63,19 @@ def test_a_black_hole_gets_three_jobs_at_most_and_is_back_soon_after_its_repair(
     assert 0 <= back[0] - REPAIR_S <= 1800
     after = [one for one in story.grid.measure.attempts if one.node == story.host and one.started_s > back[0]]
     assert any(one.succeeded and one.step != "probe" for one in after)
+
+
+@pytest.mark.parametrize("hole", HOLES, ids=[str(hole or "no-report") for hole in HOLES])
+@pytest.mark.parametrize("slots", [4, 8])
+def test_a_black_hole_with_many_slots_gets_at_most_one_job_more(
+    tmp_path: Path, slots: int, hole: Reason | None
+) -> None:
+    """What runs in its other slots ends well all the while; when several are free at once each gets a job."""
+    story = Story(tmp_path, 2, hole, slots)
+    lost, quarantined = story.lost, story.told_s("quarantined until")
+    print(f"{slots} slots: lost {len(lost)}, quarantined {quarantined[0] - lost[1]:.0f} s after the second")
+    assert len(lost) <= 4
+    assert quarantined[0] - lost[1] <= 120
 
 
 @pytest.mark.parametrize("flaw", list(Flaw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from lofargrid.decisions.health import (
 from lofargrid.states import Reason
 
 GOOD = Ended(99, "wn1", None)
+EARLY, LATE = "2024-01-01T10:00:00.000+00:00", "2024-01-01T11:00:00.000+00:00"
 INNOCENT = Verdict(False)
 
 
@@ -56,9 +58,15 @@ def test_one_job_is_not_enough_however_often_it_failed_there() -> None:
     assert judge_node([failed(1)] * 5) == INNOCENT
 
 
-def test_a_success_between_two_failures_speaks_for_the_node() -> None:
-    assert judge_node([failed(2), GOOD, failed(1)]) == INNOCENT
-    assert judge_node([GOOD, failed(2), failed(1)]) == INNOCENT
+def test_a_success_that_began_after_a_failure_speaks_for_the_node() -> None:
+    good = replace(GOOD, began=LATE)
+    assert judge_node([failed(2, began=LATE), good, failed(1, began=EARLY)]) == INNOCENT
+    assert judge_node([good, failed(2, began=EARLY), failed(1, began=EARLY)]) == INNOCENT
+
+
+def test_what_began_before_and_ends_well_in_another_slot_says_nothing() -> None:
+    good = replace(GOOD, began=EARLY)
+    assert judge_node([good, failed(2, began=LATE), good, failed(1, began=LATE)]).jobs == (2, 1)
 
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - EVIDENCE))
@@ -91,15 +99,17 @@ def test_what_can_only_be_the_nodes_fault_is_so_whatever_happens_elsewhere(reaso
 
 
 def test_with_a_bad_node_all_are_acquitted_that_failed_there_since_its_last_success() -> None:
-    ended = [failed(4), failed(3, nodes_alike=1), failed(3), failed(2), failed(5, Reason.GAP), GOOD, failed(1)]
+    late = [failed(4), failed(3, nodes_alike=1), failed(3), failed(2), failed(5, Reason.GAP)]
+    ended = [*(replace(one, began=LATE) for one in late), replace(GOOD, began=LATE), failed(1, began=EARLY)]
     assert judge_node(ended).jobs == (4, 3, 2)
 
 
 @given(st.lists(st.builds(Ended, st.integers(1, 3), st.just("wn"), st.none() | st.sampled_from(list(Reason)),
-                          nodes_alike=st.integers(0, 1)), max_size=10))  # fmt: skip
+                          st.sampled_from([EARLY, LATE]), nodes_alike=st.integers(0, 1)), max_size=10))  # fmt: skip
 def test_a_node_is_never_condemned_by_fewer_than_two_jobs_after_its_last_success(ended: list[Ended]) -> None:
     verdict = judge_node(ended)
-    streak = ended[: [one.reason for one in ended].index(None)] if None in [one.reason for one in ended] else ended
+    good = [one.began for one in ended if one.reason is None]
+    streak = [one for one in ended if not any(began > one.began for began in good)]
     guilty = {one.job_id for one in streak
               if one.reason in AT_FAULT or (one.reason in AMBIGUOUS and not one.nodes_alike)}  # fmt: skip
     assert verdict.quarantine == (len(guilty) >= 2)

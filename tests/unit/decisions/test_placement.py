@@ -291,6 +291,13 @@ def test_data_is_copied_only_when_no_slot_is_free_beside_it(
         assert all(found.standings[name].free == 0 for name in local)
 
 
+def test_jobs_that_take_next_to_no_time_wait_for_their_data() -> None:
+    before = sites(standing("A", slots=1), standing("B", slots=1))
+    demand = Demand(1, 1000, 60, 1000, {"A": 1})
+    found = spread(demand, Line(2, 2), ranked(before, demand), before, job_s=5e-324)
+    assert found.sent == {"A": 1}
+
+
 @given(STANDINGS, DEMANDS, READY, JOB_S)
 def test_jobs_that_wait_know_why(before: dict[str, Standing], demand: Demand, ready: int, job_s: float) -> None:
     ranking = ranked(before, demand)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lofargrid.diagnosis.diagnosis import Diagnosis, diagnose
+from lofargrid.diagnosis.diagnosis import diagnose
+from lofargrid.diagnosis.finding import Diagnosis
 from lofargrid.model import Site
 from lofargrid.states import JobState, Reason
 from tests.unit.engine_factories import BAND, FIRST, GROUP, IMAGE, IMAGE_JOB, World, name, recipe, subband

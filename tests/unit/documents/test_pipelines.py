@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lofargrid.decisions.retry import RULES, Rule
+from lofargrid.decisions.retry import RULES, Rule, with_own
 from lofargrid.documents.pipelines import (
     Parameter,
     Pipeline,
@@ -112,7 +112,7 @@ def test_a_steps_own_retry_rules_change_what_they_name_and_leave_the_rest(tmp_pa
     retry = read_pipeline(write(tmp_path, content)).steps["average"].retry
     assert retry.tries == 4
     standing = {Reason.LOST: Rule(tries=10, burns=False, wait_s=1.0, elsewhere="node")}
-    assert retry.overrides(standing) == {
+    assert with_own(standing, retry) == {
         Reason.LOST: Rule(tries=3, burns=False, wait_s=5.0, elsewhere="node"),
         Reason.SOFTWARE_MISSING: Rule(tries=2, elsewhere="node"),
     }
@@ -121,12 +121,12 @@ def test_a_steps_own_retry_rules_change_what_they_name_and_leave_the_rest(tmp_pa
 def test_a_rule_may_take_away_what_lofargrid_does() -> None:
     rules = {"out-of-memory": {"grow": "", "burns": True}}
     retry = pipeline({"average": step(AVERAGE, retry={"rules": rules})}).steps["average"].retry
-    found = retry.overrides(RULES)[Reason.OUT_OF_MEMORY]
+    found = with_own(RULES, retry)[Reason.OUT_OF_MEMORY]
     assert (found.grow, found.burns, found.tries) == ("", True, RULES[Reason.OUT_OF_MEMORY].tries)
 
 
 def test_without_rules_of_its_own_a_step_changes_none() -> None:
-    assert pipeline().steps["average"].retry.overrides(RULES) == {}
+    assert with_own(RULES, pipeline().steps["average"].retry) == RULES
 
 
 @pytest.mark.parametrize(

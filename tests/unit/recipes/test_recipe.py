@@ -23,7 +23,7 @@ from lofargrid.recipes.storing import differences, from_json, to_json
 from lofargrid.states import Reason
 from tests.unit.factories import CALIBRATED, Desk, faults_of, pipeline_data
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHECKED = {"look": {"command": ["python3", "sandbox/common/look.py", "x"], "expect": {"finite": {"equals": True}}}}
 
 

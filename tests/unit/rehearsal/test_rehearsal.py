@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lofargrid.model import Site
 from lofargrid.rehearsal.crash import Executioner
+from lofargrid.rehearsal.rehearsal import Rehearsal
 from lofargrid.states import JobState
 from lofargrid.tracker import Tracker
 from tests.unit.rehearsal.rehearsals import BANDS, recipe, rehearsal
@@ -85,3 +87,10 @@ def test_products_stand_where_the_recipe_says(tmp_path: Path, name: str) -> None
     assert file
     assert file.complete
     one.close()
+
+
+def test_what_is_made_at_a_site_without_scratch_comes_to_this_machine() -> None:
+    assert Rehearsal.scratch(recipe(), Site("T2-9")) == "file:///scratch/l654001-field"
+    assert (
+        Rehearsal.scratch(recipe(), Site("T2-9", scratch="davs://t2.example/s/")) == "davs://t2.example/s/l654001-field"
+    )

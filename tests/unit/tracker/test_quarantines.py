@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,8 +168,9 @@ def test_nothing_is_looked_up_that_could_not_matter(world: World) -> None:
     for minute, reason in enumerate(reasons):
         attempt(world, 100, "wn1", reason, ended=at(minute))
         attempt(world, 100, "wn2", reason)
+    found = ended_there(world, limit=100)
     plain = [Ended(world.job(name(100)).id, "wn1", reason) for reason in reversed(reasons)]
-    assert ended_there(world, limit=100) == plain
+    assert [replace(one, began="") for one in found] == plain
 
 
 # Good nodes

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from lofargrid.diagnosis.diagnosis import Diagnosis, diagnose
+from lofargrid.diagnosis.diagnosis import diagnose
+from lofargrid.diagnosis.finding import Diagnosis
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import Site
 from lofargrid.names import file_url
@@ -1010,7 +1011,7 @@ def test_at_least_38_of_40_causes_are_told(find: Find) -> None:
     assert sum(told) >= ENOUGH * len(told)
 
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "when-something-fails.md"
+HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "when-something-fails.md"
 PHRASES = re.findall(r"^\| ((?:`.*?`|``.*?``).*?) \|", HOW_TO.read_text(), re.M)
 
 

@@ -1,0 +1,23 @@
+"""Where the engine finds and puts things."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lofargrid.documents.software import Software
+from lofargrid.model import Site
+from lofargrid.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the engine finds and puts things. The functions take a production's recipe.
+
+    ``sandbox`` gives the folder of its frozen sandbox, ``scratch`` the folder URL of its intermediates at a site,
+    ``software`` its release and the versions of the tools in it.
+    """
+
+    owner: str
+    contact: str
+    sandbox: Callable[[Recipe], str]
+    scratch: Callable[[Recipe, Site], str]
+    software: Callable[[Recipe], tuple[Software, Mapping[str, str]]]
