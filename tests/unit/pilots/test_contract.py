@@ -51,6 +51,12 @@ jobs = st.builds(
     outputs=st.lists(st.builds(OutputFile, text, text, text), max_size=2).map(tuple),
     environment=st.dictionaries(text, text, max_size=2),
     path=st.lists(text, max_size=2).map(tuple),
+    aliases=st.dictionaries(text, text, max_size=2),
+    software=st.dictionaries(text, text, max_size=2),
+    node=text,
+    avoid=st.lists(text, max_size=2).map(tuple),
+    linger_s=number,
+    patience_s=number,
     contract=st.just(CONTRACT_VERSION),
 )
 reports = st.builds(
