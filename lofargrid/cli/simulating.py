@@ -204,7 +204,8 @@ def _plain(one: Forecast) -> dict[str, object]:
 
 def _print(name: str, found: Sequence[Forecast]) -> None:
     first = found[0]
-    print(f"{name}: {count(first.jobs, 'job')}, {_range([one.makespan_s for one in found], seconds_text)}")
+    stands = "" if any(one.ended for one in found) else "stands still after "
+    print(f"{name}: {count(first.jobs, 'job')}, {stands}{_range([one.makespan_s for one in found], seconds_text)}")
     hours = _range([one.core_hours for one in found], lambda value: f"{value:.0f}")
     print(f"  core-hours  {hours}, of them {first.wasted_core_hours:.0f} in attempts that fail")
     print(f"  jobs at     {_pairs(first.jobs_at, str)}")

@@ -93,12 +93,16 @@ class StepOutput(Document):
 
 
 class Resources(Document):
-    """What a job may take. Scratch is ``scratch_factor`` times the bytes of its inputs."""
+    """What a job may take. Scratch is ``scratch_factor`` times the bytes of its inputs.
+
+    ``output_factor`` times these bytes is what it leaves, as far as that can be told beforehand; for rehearsals.
+    """
 
     cores: int = 1
     memory_mb: int = 2000
     walltime_min: int | float = 60
     scratch_factor: int | float = 4
+    output_factor: Annotated[float, Field(gt=0, strict=False)] | None = None
 
 
 class RetryRule(Document):

@@ -83,18 +83,19 @@ class Engine:
         self._cursor: str | None = None
         self._noted: dict[str, str] | None = None
         self._changed = False
-        recipes, self._moves = Recipes(tracker), Moves(tracker, clock)
-        moves, self._guard = self._moves, Guard(self._moves)
+        self._moves = moves = Moves(tracker, clock)
+        self._guard = guard = Guard(moves)
+        recipes = Recipes(tracker)
         self._failing = Failing(tracker, sites, recipes, moves, rules)
         self._quarantine = Quarantine(tracker, backend, sites, moves, Prober(places.owner, places.contact))
         self._following = Following(tracker, backend, sites, recipes, moves, self._quarantine, self._failing)
-        self._publishing = Publishing(tracker, storage, recipes, moves, self._guard)
+        self._publishing = Publishing(tracker, storage, recipes, moves, guard)
         self._expanding = Expanding(tracker, backend, recipes, moves)
         self._recalling = Recalling(tracker, recall, sites, recipes, moves, clock)
         self._starting = Starting(tracker, sites, recipes, moves, self._recalling)
         self._placing = Placing(tracker, backend.name, sites, recipes, moves, self._quarantine, policy)
         self._handing = Handing(tracker, backend, sites, recipes, moves, self._failing, places)
-        self._scratch = Scratch(tracker, storage, recipes, partial(_scratch_at, places, sites), moves, self._guard)
+        self._scratch = Scratch(tracker, storage, recipes, partial(_scratch_at, places, sites), moves, guard)
 
     def tick(self) -> Tick:
         """Take every step that can be taken now. Calling it at any time, after any crash, does no harm."""

@@ -64,10 +64,13 @@ def costs(recipe: Recipe, seen: Iterable[Measured]) -> dict[str, StepCost]:
 
 
 def declared(step: Step) -> StepCost:
-    """Half of what the pipeline grants: what it grants is meant to be enough for the worst."""
+    """Half of what the pipeline grants: what it grants is meant to be enough for the worst.
+
+    Where it does not tell how much a step leaves, a subband is taken to shrink to half, and a merge to hold its inputs.
+    """
     resources = step.resources
     seconds = resources.walltime_min * 30
-    ratio = 0.5 if step.split == "subband" else 0.9
+    ratio = resources.output_factor or (0.9 if step.merges else 0.5)
     return StepCost(seconds, 0.0, resources.memory_mb / 2, 0.0, ratio, _DECLARED_SPREAD)
 
 

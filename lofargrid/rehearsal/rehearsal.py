@@ -28,7 +28,7 @@ _STUCK_S = 2 * 86400.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a rehearsal ended. ``makespan_s`` is the virtual time until the last product stood."""
+    """How a rehearsal ended. ``makespan_s`` is the virtual time until the last product stood, or until all stood still."""
 
     ended: bool
     makespan_s: float
@@ -126,6 +126,7 @@ class Rehearsal:
         self.grid.backend.settle_s = period_s / 2
         moved_s = self.grid.clock.elapsed_s
         until_s = moved_s + most.total_seconds()
+        stuck = False
         while not self._over() and self.grid.clock.elapsed_s < until_s:
             tick = self.tick()
             if tick and tick.troubles:
@@ -133,10 +134,12 @@ class Rehearsal:
             if tick is None or tick.moves or tick.in_flight:
                 moved_s = self.grid.clock.elapsed_s
             elif self.grid.clock.elapsed_s - moved_s > _STUCK_S:
+                stuck = True
                 break
             self.grid.backend.wait(period_s)
         crashes = self._executioner.crashes if self._executioner else 0
-        return Outcome(self._over(), self.grid.clock.elapsed_s, self._ticks, crashes, self._troubles)
+        end_s = moved_s if stuck else self.grid.clock.elapsed_s
+        return Outcome(self._over(), end_s, self._ticks, crashes, self._troubles)
 
     def tick(self) -> Tick | None:
         """One tick of the engine; None if its process died in it and another one began."""

@@ -157,6 +157,7 @@ def test_what_no_site_can_run_is_told_once_for_all_seeds(seat: Seat) -> None:
     seat.write(sites=["Narrow"])
     words = ["--sites", own_sites(seat, Narrow=NARROW), "--repeat", "2"]
     said = seat("sim", "production.yaml", *words, code=1)
+    assert "jobs, stands still after " in said.out
     notes = said.err.splitlines()[1:]
     assert notes
     assert all(line.startswith("2 of 2 seeds do not come to an end: ") for line in notes)

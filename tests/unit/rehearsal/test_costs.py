@@ -34,6 +34,11 @@ def test_without_a_measurement_half_of_what_is_granted_is_taken() -> None:
     assert cost.output_ratio < declared(BAND).output_ratio
 
 
+def test_a_pipeline_may_tell_how_much_its_steps_leave() -> None:
+    told = AVERAGE.model_copy(update={"resources": AVERAGE.resources.model_copy(update={"output_factor": 0.02})})
+    assert declared(told).output_ratio == 0.02
+
+
 def test_jobs_of_different_sizes_tell_what_is_fixed_and_what_grows() -> None:
     cost = fit(seen([2, 10]), AVERAGE)
     assert (cost.seconds, cost.seconds_per_gb) == pytest.approx((100, 10))

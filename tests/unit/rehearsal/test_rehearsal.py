@@ -39,7 +39,7 @@ def test_it_stops_when_nothing_can_move_and_tells_what_troubles(tmp_path: Path) 
     outcome = one.run(timedelta(days=30), period_s=3600.0)
     assert not outcome.ended
     assert outcome.troubles
-    assert outcome.makespan_s < timedelta(days=3).total_seconds()
+    assert outcome.makespan_s < timedelta(hours=1).total_seconds(), "when the last thing moved"
     one.close()
 
 
