@@ -26,20 +26,18 @@ def draw(one: Forecast, title: str, path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(4 if one.tape else 3, 1, sharex=True, figsize=(10, 9), layout="constrained")
+    quantities = [one for one in _quantities(one) if one[1]] or [_quantities(one)[0]]
+    figure, axes = pyplot.subplots(
+        len(quantities), 1, sharex=True, squeeze=False, figsize=(10, 1 + 2.2 * len(quantities)), layout="constrained"
+    )
+    panels = [row[0] for row in axes]
     figure.suptitle(title)
-    names = sorted({series.name for series in (*one.running, *one.links, *one.scratch, *one.tape)})
+    names = sorted({series.name for _, given, _ in quantities for series in given})
     colours = {name: f"C{number}" for number, name in enumerate(names)}
-    _lines(panels[0], one.running, "jobs running", 1.0, colours)
-    _lines(panels[1], one.links, "wide-area MB/s, mean over 60 s", 1.0, colours)
-    for name, cap in one.cap_mb_s.items():
-        if one.wide_mb_s[name] > cap / 4:
-            panels[1].axhline(cap, color="grey", linewidth=0.7, linestyle=":")
-            panels[1].annotate(f"cap {name}", (0, cap), fontsize=7, color="grey")
-    _lines(panels[2], one.scratch, "TB written and kept", _TB, colours)
-    if one.tape:
-        _lines(panels[3], one.tape, "MB/s from tape, mean over 60 s", 1.0, colours)
-    for panel in panels:
+    for panel, (label, given, unit) in zip(panels, quantities, strict=True):
+        _lines(panel, given, label, unit, colours)
+        if given is one.links:
+            _caps(panel, one)
         panel.set_ylim(bottom=0)  # last: it ends the scaling that lets caps be seen
     panels[-1].set_xlabel("hours")
     try:
@@ -49,6 +47,24 @@ def draw(one: Forecast, title: str, path: Path) -> None:
         raise InputError(Fault(f"cannot write the picture: {error}", "", str(path), field="--picture")) from None
     finally:
         pyplot.close(figure)
+
+
+def _quantities(one: Forecast) -> list[tuple[str, Sequence[Series], float]]:
+    """What there is a panel for: its label, a series a site, and the unit."""
+    return [
+        ("jobs running", one.running, 1.0),
+        ("wide-area MB/s,\nmean over 60 s", one.links, 1.0),
+        ("TB written and kept", one.scratch, _TB),
+        ("MB/s from tape,\nmean over 60 s", one.tape, 1.0),
+    ]
+
+
+def _caps(axes: Any, one: Forecast) -> None:
+    """The caps of those links that came near them."""
+    for name, cap in one.cap_mb_s.items():
+        if one.wide_mb_s[name] > cap / 4:
+            axes.axhline(cap, color="grey", linewidth=0.7, linestyle=":")
+            axes.annotate(f"cap {name}", (0, cap), fontsize=7, color="grey")
 
 
 def _lines(axes: Any, series: Sequence[Series], label: str, unit: float, colours: Mapping[str, str]) -> None:

@@ -28,7 +28,10 @@ _STUCK_S = 2 * 86400.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a rehearsal ended. ``makespan_s`` is the virtual time until the last product stood, or until all stood still."""
+    """How a rehearsal ended.
+
+    ``makespan_s`` is the virtual time until the last product stood, or until all stood still.
+    """
 
     ended: bool
     makespan_s: float

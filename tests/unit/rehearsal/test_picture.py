@@ -54,6 +54,14 @@ def test_what_comes_from_tape_has_a_panel_of_its_own(tmp_path: Path) -> None:
     assert "MB/s from tape" in (tmp_path / "a.svg").read_text()
 
 
+def test_what_never_happened_has_no_panel(tmp_path: Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        draw(replace(told(), links=(), cap_mb_s={}), "field", tmp_path / "a.svg")
+    assert "wide-area" not in (tmp_path / "a.svg").read_text()
+
+
 def test_a_forecast_of_nothing_is_a_picture_too(tmp_path: Path) -> None:
     draw(replace(told(), running=(), links=(), scratch=(), tape=(), cap_mb_s={}), "nothing", tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
