@@ -5,6 +5,7 @@ import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -62,7 +63,14 @@ def read_document(path: Path, model: type[Model]) -> Model:
     InputError
         The file cannot be read, is not YAML, or does not fit; one fault each, with its line and field.
     """
-    text = _read_text(path)
+    document = _document(path, _read_text(path), model)
+    assert isinstance(document, model)
+    return document
+
+
+# A campaign asks for the same few files for each of its rows.
+@lru_cache(maxsize=32)
+def _document(path: Path, text: str, model: type[Document]) -> Document:
     try:
         node = yaml.compose(text, Loader=_Loader)
         if _unfolded(node, {}) > _MOST_VALUES:

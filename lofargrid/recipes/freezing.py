@@ -3,6 +3,7 @@
 import ast
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +114,20 @@ def _imports(shipped: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _imported(name: str, path: Path) -> set[str]:
     """The files beside a script that its imports may mean; Python looks there first."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return set()
-    modules = [one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names]
-    modules += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     folder = name.rpartition("/")[0]
-    return {f"{folder}/{module}.py".lstrip("/") for module in modules}
+    return {f"{folder}/{module}.py".lstrip("/") for module in _modules(path.read_bytes())}
+
+
+# All productions share their pipeline's scripts, and a campaign has thousands of productions.
+@lru_cache(maxsize=256)
+def _modules(source: bytes) -> frozenset[str]:
+    """The modules that a script imports, none if it is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return frozenset()
+    plain = {one.name for node in nodes if isinstance(node, ast.Import) for one in node.names}
+    return frozenset(plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)})
 
 
 def _sandbox_files(folder: Path, common: Path) -> Iterator[tuple[str, str]]:
