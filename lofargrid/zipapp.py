@@ -4,6 +4,7 @@ import importlib.util
 import marshal
 import os
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import lofargrid_runner
@@ -54,6 +55,8 @@ def _add(archive: zipfile.ZipFile, name: str, source: bytes) -> None:
         archive.writestr(info, content)
 
 
+# One command builds the runner twice: to look at the inputs, and for the jobs.
+@cache
 def _byte_code(name: str, source: bytes) -> bytes:
     # The layout of PEP 552: magic number, flags, hash of the source, code. Version 2 of marshal writes no
     # references, which depend on what else the process holds.
