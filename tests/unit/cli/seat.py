@@ -8,14 +8,19 @@ import json
 import os
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from lofargrid.cli import session
 from lofargrid.cli.app import run
+from lofargrid.documents.software import Software
+from lofargrid.versions import tool_versions
 
 PIPELINE = """\
 pipeline: copy
@@ -58,6 +63,16 @@ steps:
 FREQUENCY_MHZ = 134.375
 WIDTH_MHZ = 0.1953125
 BANDS = ("L654321-SAP000-G0344", "L654321-SAP000-G0345")
+
+
+# A process does these once; here hundreds of command lines share one.
+_command = cache(typer.main.get_command)
+_told: dict[tuple[str, str], Mapping[str, str]] = {}
+
+
+def _versions(software: Software, inherited: str) -> Mapping[str, str]:
+    key = software.release, inherited
+    return _told[key] if key in _told else _told.setdefault(key, tool_versions(software, inherited))
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,8 @@ class Seat:
                         "LOFARGRID_SLOTS": 2, "USER": "janneke", "COLUMNS": 80, **self.environment}  # fmt: skip
             for name, value in settings.items():
                 patch.setenv(name, str(value))
+            patch.setattr(typer.main, "get_command", _command)
+            patch.setattr(session, "tool_versions", _versions)
             patch.chdir(self.desk)
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 got = run(list(words))

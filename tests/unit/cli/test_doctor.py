@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lofargrid.cli import doctor
 from tests.unit.cli.seat import Seat
 
 
@@ -13,6 +14,12 @@ def told(seat: Seat, what: str, code: int | None = None) -> tuple[bool, str, str
     findings = {one["what"].split()[0]: one for one in seat("doctor", "--json", code=code).json}
     one = findings[what]
     return one["good"], one["found"], one["remedy"]
+
+
+@pytest.fixture(autouse=True)
+def few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One module stands for all of them: each takes a process that imports it."""
+    monkeypatch.setattr(doctor, "_MODULES", {"lofarantpos": doctor._MODULES["lofarantpos"]})
 
 
 def test_what_was_looked_at_is_told_line_by_line(seat: Seat) -> None:
