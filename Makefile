@@ -6,6 +6,8 @@ SHELL := /bin/bash
 python := .venv/bin/python3
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 demo ?= demo
+# Compiled modules are kept, whatever the caller's environment says: tests start Python hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-fast soak bench lint clean wsclean
 
