@@ -22,7 +22,7 @@ _PROGRAMS = {
         "sudo apt-get install wsclean (Debian, Ubuntu); the PyPI name wsclean is another program",
     ),
 }
-_MODULES = {"numpy": "checks", "casacore.tables": "checks of MeasurementSets", "tables": "checks of solutions",
+MODULES = {"numpy": "checks", "casacore.tables": "checks of MeasurementSets", "tables": "checks of solutions",
             "astropy": "images", "matplotlib": "pictures", "lofarantpos": "demo-data"}  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _programs(software: Software) -> Iterator[Finding]:
 
 
 def _modules() -> Iterator[Finding]:
-    for name, use in _MODULES.items():
+    for name, use in MODULES.items():
         result = run([sys.executable, "-c", f"import {name}"], {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
         found = "there" if result.exit_code == 0 else result.stderr.strip().rpartition("\n")[2]
         yield Finding(f"python module {name} ({use})", result.exit_code == 0, found, _PIP)

@@ -19,7 +19,7 @@ def told(seat: Seat, what: str, code: int | None = None) -> tuple[bool, str, str
 @pytest.fixture(autouse=True)
 def few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """One module stands for all of them: each takes a process that imports it."""
-    monkeypatch.setattr(doctor, "_MODULES", {"lofarantpos": doctor._MODULES["lofarantpos"]})
+    monkeypatch.setattr(doctor, "MODULES", {"lofarantpos": doctor.MODULES["lofarantpos"]})
 
 
 def test_what_was_looked_at_is_told_line_by_line(seat: Seat) -> None:
