@@ -146,7 +146,8 @@ class JobSpec(NamedTuple):
     ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
     ``destination`` is the folder URL that takes the outputs. ``node`` is the only node that may run it, ``avoid``
     nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s`` seconds keeps
-    its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store outputs.
+    its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store outputs. A
+    payload that still works when its walltime is over may go on for ``overtime_s``; a batch system is asked for both.
     """
 
     attempt: str
@@ -172,6 +173,7 @@ class JobSpec(NamedTuple):
     avoid: tuple[str, ...] = ()
     linger_s: Number = 0
     patience_s: Number = 0
+    overtime_s: Number = 0
     contract: int = CONTRACT_VERSION
 
 

@@ -113,7 +113,8 @@ def judge(command: Sequence[str], ending: Ending, tail: bytes, spec: JobSpec, st
 
 def _breach_text(command: Sequence[str], ending: Ending, spec: JobSpec) -> str:
     if ending.breach is Reason.OUT_OF_TIME:
-        return f"{' '.join(command)}: ended by the runner after {spec.limits.walltime_s} s of walltime"
+        more = f", and up to {spec.overtime_s:g} s more while it works" if spec.overtime_s else ""
+        return f"{' '.join(command)}: ended by the runner after {spec.limits.walltime_s} s of walltime{more}"
     used = f"{ending.peak_bytes / MIB:.0f} MB of memory where {spec.limits.memory_mb} MB are allowed"
     return f"{' '.join(command)}: ended by the runner at {used}"
 

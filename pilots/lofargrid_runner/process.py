@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # pragma: no cover
 PIPE_BYTES = 1 << 16
 SWEEPS = 1000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS_A_S = os.sysconf("SC_CLK_TCK")
 
 
 class Program(NamedTuple):
@@ -123,6 +124,10 @@ class Process:
         self.peak_bytes = max(self.peak_bytes, used)
         return used
 
+    def used_cpu_s(self) -> float:
+        """Measure the CPU time of the whole session so far, with the children that it has waited for."""
+        return sum(cpu_seconds(pid) for pid in members(self.pid))
+
     def living(self) -> list[int]:
         """List what of the session is more than a zombie."""
         pids = [pid for pid in members(self.pid) if not _is_zombie(pid)]
@@ -227,6 +232,12 @@ def resident_bytes(pid: int) -> int:
     """Measure the resident memory of one process; 0 where it is gone."""
     fields = _proc(pid, "statm").split()
     return int(fields[1]) * PAGE_BYTES if fields else 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Measure the CPU time of one process and of its children that have ended; 0 where it is gone."""
+    fields = _proc(pid, "stat").rpartition(b")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / TICKS_A_S  # utime, stime, cutime, cstime
 
 
 def fair_share_bytes(pid: int) -> int:

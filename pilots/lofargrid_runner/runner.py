@@ -72,10 +72,10 @@ class Run:
         self.peak_bytes = max(self.peak_bytes, ending.peak_bytes)
         self.cpu_s += ending.cpu_s
 
-    def bounds(self, deadline: float) -> Bounds:
-        """Give the bounds of the commands that must end by ``deadline``."""
+    def bounds(self, deadline: float, overtime_s: float = 0.0) -> Bounds:
+        """Give the bounds of the commands that must end by ``deadline``, or later while they work."""
         memory_bytes = self.spec.limits.memory_mb * MIB
-        return Bounds(deadline, memory_bytes, self.setting.grace_s, self.setting.keep)
+        return Bounds(deadline, memory_bytes, self.setting.grace_s, self.setting.keep, overtime_s)
 
 
 def _probe(run: Run) -> None:
@@ -114,7 +114,7 @@ def _payload(run: Run) -> None:
     from .payload import run_payload
 
     assert run.place, "setup made it"
-    bounds = run.bounds(time.monotonic() + run.spec.limits.walltime_s)
+    bounds = run.bounds(time.monotonic() + run.spec.limits.walltime_s, run.spec.overtime_s)
     run_payload(run.spec, run.place, bounds, run.stop, run.log, run.note)
 
 

@@ -12,19 +12,24 @@ from .process import Process, Program, dismiss, guard
 from .stop import Stop
 
 SAMPLE_S = 1.0
+STRETCH_S = 600.0
+AT_WORK = 0.01
+"""Beyond its deadline a command works that has used this share of one core since it was looked at last."""
 
 
 class Bounds(NamedTuple):
     """How far a command may go.
 
     ``deadline`` is a time of `time.monotonic`. ``grace_s`` passes between SIGTERM and SIGKILL. ``keep``
-    are the descriptors that must stay open as long as any process of the command lives.
+    are the descriptors that must stay open as long as any process of the command lives. A command that works may
+    go on for ``overtime_s`` beyond its deadline.
     """
 
     deadline: float
     memory_bytes: float
     grace_s: float
     keep: tuple[int, ...] = ()
+    overtime_s: float = 0.0
 
 
 class Ending(NamedTuple):
@@ -79,6 +84,9 @@ class Watch:
         self._interval_s = 0.05
         self._next_sample = time.monotonic() + self._interval_s
         self._kill_at = 0.0
+        self._due = bounds.deadline
+        self._cpu_s: float | None = None
+        self._looked = 0.0
         self.breach: Reason | None = None
 
     def over(self) -> bool:
@@ -91,7 +99,7 @@ class Watch:
         """Say how long nothing needs to be looked at."""
         if self.breach is not None:
             return 0.02
-        return max(0.0, min(self._next_sample, self._bounds.deadline) - time.monotonic())
+        return max(0.0, min(self._next_sample, self._due) - time.monotonic())
 
     def look(self) -> None:
         """Compare what the command takes with what it may take."""
@@ -101,8 +109,8 @@ class Watch:
                 self._process.kill(signal.SIGKILL)
         elif self._stop.signal is not None:
             self._end(Reason.STOPPED, now)
-        elif now >= self._bounds.deadline:
-            self._end(Reason.OUT_OF_TIME, now)
+        elif now >= self._due:
+            self._prolong(now)
         elif now >= self._next_sample:
             self._sample(now)
 
@@ -112,6 +120,18 @@ class Watch:
         self._next_sample = now + self._interval_s
         if self._process.sample(self._bounds.memory_bytes) > self._bounds.memory_bytes:
             self._end(Reason.OUT_OF_MEMORY, now)
+
+    def _prolong(self, now: float) -> None:
+        """Its time is over: who works may go on for a stretch, and then is looked at again."""
+        latest, overtime_s = self._bounds.deadline + self._bounds.overtime_s, self._bounds.overtime_s
+        cpu_s = self._process.used_cpu_s() if now < latest else 0.0
+        # A process that ended takes its seconds with it: that is a change, too.
+        idle = self._cpu_s is not None and abs(cpu_s - self._cpu_s) < AT_WORK * (now - self._looked)
+        if now >= latest or idle:
+            self._end(Reason.OUT_OF_TIME, now)
+            return
+        self._cpu_s, self._looked = cpu_s, now
+        self._due = min(now + min(STRETCH_S, overtime_s / 4), latest)
 
     def _end(self, breach: Reason, now: float) -> None:
         self.breach = breach

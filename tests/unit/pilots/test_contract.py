@@ -57,6 +57,7 @@ jobs = st.builds(
     avoid=st.lists(text, max_size=2).map(tuple),
     linger_s=number,
     patience_s=number,
+    overtime_s=number,
     contract=st.just(CONTRACT_VERSION),
 )
 reports = st.builds(

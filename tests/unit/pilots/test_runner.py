@@ -160,6 +160,26 @@ def test_the_walltime_holds_for_all_commands_together(attempt: Attempt) -> None:
     assert "after 0.2 s" in report.detail
 
 
+def test_a_payload_that_works_may_go_on_beyond_its_walltime(attempt: Attempt) -> None:
+    busy = (PYTHON, "-I", "-S", "-c", "import time\nwhile time.process_time() < 0.5: pass")
+    report = attempt.run(commands=(busy,), limits=Limits(0.2, 1000), overtime_s=20)
+    assert report.succeeded, report.detail
+
+
+def test_a_payload_that_works_is_ended_when_its_overtime_is_over(attempt: Attempt) -> None:
+    busy = (PYTHON, "-I", "-S", "-c", "while True: pass")
+    report = attempt.run(commands=(busy,), limits=Limits(0.2, 1000), overtime_s=0.6)
+    assert (report.reason, report.signal) == (Reason.OUT_OF_TIME, signal.SIGTERM)
+    assert "after 0.2 s of walltime, and up to 0.6 s more while it works" in report.detail
+    assert report.seconds["payload"] >= 0.8
+
+
+def test_a_payload_that_hangs_gets_no_overtime_but_the_first_stretch(attempt: Attempt) -> None:
+    report = attempt.run(commands=(("sleep", "60"),), limits=Limits(0.2, 1000), overtime_s=8)
+    assert report.reason == Reason.OUT_OF_TIME
+    assert report.seconds["payload"] < 8
+
+
 def test_who_ignores_sigterm_is_killed_after_the_grace(attempt: Attempt) -> None:
     deaf = shell("trap '' TERM; while :; do sleep 60; done")
     report = attempt.run("--grace=0.1", commands=(deaf,), limits=Limits(0.1, 1000))
