@@ -171,6 +171,8 @@ def test_who_needs_more_time_than_is_granted_is_stopped_at_its_end() -> None:
     assert (report.reason, report.seconds["payload"]) == ("out-of-time", 999.0)
     assert cause(one) is Cause.OUT_OF_TIME
     assert report_of(grid(), limits=Limits(1000, 4000)).succeeded
+    assert report_of(grid(), limits=Limits(800, 4000), overtime_s=200).succeeded
+    assert report_of(grid(), limits=Limits(800, 4000), overtime_s=199).seconds["payload"] == 999.0
 
 
 def test_a_job_takes_the_same_at_every_attempt_and_another_job_something_else() -> None:
