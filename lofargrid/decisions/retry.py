@@ -60,7 +60,7 @@ RULES: Mapping[Reason, Rule] = {
     Reason.SUBMIT_FAILED: _NEVER,
     # The job asked for too little.
     Reason.OUT_OF_MEMORY: replace(_GROWS, grow="memory"),
-    Reason.OUT_OF_TIME: replace(_GROWS, grow="walltime"),
+    Reason.OUT_OF_TIME: replace(_GROWS, tries=2, grow="walltime"),  # each may go on to three times what it asked for
     # The payload may succeed the next time; on another node, if it was this one's fault.
     Reason.PAYLOAD_FAILED: _PAYLOAD,
     Reason.PAYLOAD_CRASHED: _PAYLOAD,
@@ -179,6 +179,19 @@ def grow(what: Grown, last: Past, asked: Demand, most: Demand) -> Demand | None:
         return replace(asked, walltime_min=minutes) if minutes > asked.walltime_min else None
     scratch = min(2 * asked.scratch_mb, most.scratch_mb)
     return replace(asked, scratch_mb=scratch) if scratch > asked.scratch_mb else None
+
+
+def overtime_min(asked: Demand, most: Demand, rules: Mapping[Reason, Rule] = RULES) -> float:
+    """How many minutes a payload may go on beyond what it asked for, as long as it works.
+
+    So many as the next attempt would get: to end this one and begin again could only cost more. None where the rules
+    say that it would get no more.
+    """
+    rule = rule_of(Reason.OUT_OF_TIME, rules)
+    if rule.grow != "walltime" or rule.tries == 1:
+        return 0.0
+    grown = grow("walltime", Past(Reason.OUT_OF_TIME), asked, most)
+    return grown.walltime_min - asked.walltime_min if grown else 0.0
 
 
 def _growth(what: Grown, grown: Demand) -> str:

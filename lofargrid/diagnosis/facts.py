@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from lofargrid.decisions import health, placement, retry
-from lofargrid.decisions.demands import demand_of
+from lofargrid.decisions.demands import demand_of, most_of
 from lofargrid.decisions.placement import Ranking, Standing
 from lofargrid.decisions.retry import Rule
 from lofargrid.decisions.splitting import Beam
@@ -275,11 +275,14 @@ class Gatherer:
         if attempt is None:
             return None
         step = recipe.steps[job.step]
+        demand = demand_of(job, step, {}, self.sites)
+        here = [self.sites[attempt.site]] if attempt.site in self.sites else []
+        overtime_min = retry.overtime_min(demand, most_of(here, demand), rules_of(step))
         there = {one.node: one for one in self.tracker.quarantines() if one.site == attempt.site}
         return Flight(
             usual_s=self.tracker.usual_s(wait.production_id, job.step, attempt.site),
             usual_queue_s=self.tracker.usual_queue_s(attempt.site),
-            walltime_s=60.0 * demand_of(job, step, {}, self.sites).walltime_min,
+            walltime_s=60.0 * (demand.walltime_min + overtime_min),
             node=there.get(attempt.node) if attempt.node else None,
             site=there.get(""),
             shut=tuple(one for one in there.values() if one.node),

@@ -6,7 +6,7 @@ from lofargrid_runner.contract import JobSpec
 
 from lofargrid.backends.base import Backend
 from lofargrid.decisions import retry
-from lofargrid.decisions.demands import demand_of
+from lofargrid.decisions.demands import demand_of, most_of
 from lofargrid.engine.failing import Failing, past_of
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.places import Places
@@ -88,11 +88,13 @@ class Handing:
             versions=versions,
             demand=demand_of(job, recipe.steps[job.step], sources, self._sites),
         )
-        spec = render(recipe, job, sources, around)
+        rules = self._failing.rules_of(recipe.steps[job.step])
+        overtime_min = retry.overtime_min(around.demand, most_of([site], around.demand), rules)
+        spec = render(recipe, job, sources, around)._replace(overtime_s=overtime_min * 60)
         if not site.guarded:
             return spec
         avoid: tuple[str, ...] = ()
         if record.number > 1:
             past = [past_of(one) for one in self._tracker.failures(job.id)]
-            avoid = retry.avoided(past, site.name, self._failing.rules_of(recipe.steps[job.step]))
+            avoid = retry.avoided(past, site.name, rules)
         return spec._replace(avoid=avoid, linger_s=_LINGER_S, patience_s=_PATIENCE_S)

@@ -131,7 +131,7 @@ def _site(stream: random.Random, name: str, tier: int) -> Site:
         slots=stream.randint(4, 10),
         cores=4,
         memory_mb=stream.choice((4000, 8000, 16000)),
-        walltime_min=stream.choice((240, 1440)),
+        walltime_min=stream.choice((100, 1440)),
         prefixes=(f"srm://{host}:8443/data/",),
         scratch=f"davs://{host}:2880/scratch/lofargrid",
         transfers=stream.choice((3, 10, 50)),

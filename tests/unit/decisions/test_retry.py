@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lofargrid.decisions.retry import MOST_BLAMED, RULES, Decision, Past, Rule, decide, grow, rule_of
+from lofargrid.decisions.retry import MOST_BLAMED, RULES, Decision, Past, Rule, decide, grow, overtime_min, rule_of
 from lofargrid.model import Demand
 from lofargrid.states import Reason
 
@@ -76,7 +76,7 @@ def test_a_payload_that_fails_is_tried_as_often_as_its_step_grants(reason: Reaso
 @pytest.mark.parametrize("reason", NO_FAULT_OF_THE_PAYLOAD)
 def test_what_is_not_the_payloads_fault_costs_it_no_try(reason: Reason) -> None:
     made = attempts(reason, 1)
-    assert len(made) > 2
+    assert len(made) > 1
     assert {one.tries for one in made} == {0}
 
 
@@ -200,12 +200,12 @@ def test_what_was_seen_to_be_taken_is_granted_with_room_to_spare() -> None:
     assert grow("memory", last, ASKED, MOST) == replace(ASKED, memory_mb=13500)
 
 
-@pytest.mark.parametrize("reason", [Reason.OUT_OF_MEMORY, Reason.OUT_OF_TIME])
-def test_a_job_grows_twice_and_then_it_has_failed_or_is_made_of_smaller_groups(reason: Reason) -> None:
+@pytest.mark.parametrize(("reason", "times"), [(Reason.OUT_OF_MEMORY, 3), (Reason.OUT_OF_TIME, 2)])
+def test_a_job_grows_and_then_it_has_failed_or_is_made_of_smaller_groups(reason: Reason, times: int) -> None:
     made = attempts(reason, 1)
-    assert [one.again for one in made] == [True, True, False]
-    assert made[-1] == Decision(False, 0, "ended so 3 times")
-    split = decided(*[reason] * 3, splittable=True)
+    assert [one.again for one in made] == [True] * (times - 1) + [False]
+    assert made[-1] == Decision(False, 0, f"ended so {times} times")
+    split = decided(*[reason] * times, splittable=True)
     assert (split.again, split.split, split.why) == (False, True, "it has grown enough: smaller groups")
 
 
@@ -219,6 +219,19 @@ def test_growth_ends_at_what_sites_grant(reason: Reason, word: str, splittable: 
     assert decision.demand in (replace(nearly, memory_mb=64000), replace(nearly, walltime_min=2880))
     end = decided(reason, asked=MOST, splittable=splittable)
     assert end == Decision(False, 0, f"no site grants more {word}", split=splittable)
+
+
+def test_a_payload_may_go_on_for_as_long_as_its_next_attempt_would_get() -> None:
+    grown = decided(Reason.OUT_OF_TIME).demand
+    assert grown
+    assert overtime_min(ASKED, MOST) == grown.walltime_min - ASKED.walltime_min
+    assert overtime_min(replace(ASKED, walltime_min=2000), MOST) == 880, "up to what the site grants"
+    assert overtime_min(MOST, MOST) == 0
+
+
+@pytest.mark.parametrize("rule", [Rule(), Rule(tries=1, grow="walltime"), Rule(tries=4, grow="memory")])
+def test_there_is_no_overtime_where_the_next_attempt_would_get_no_more_time(rule: Rule) -> None:
+    assert overtime_min(ASKED, MOST, {Reason.OUT_OF_TIME: rule}) == 0
 
 
 def test_scratch_ends_growing_too() -> None:

@@ -72,6 +72,18 @@ def test_a_job_that_ran_out_of_memory_gets_more_each_time_and_keeps_what_it_has_
     assert f"tried again with {memory_mb} MB of memory" in told(world, name(100))
 
 
+def test_a_payload_that_works_gets_at_once_the_time_that_its_next_attempt_would_get(tmp_path: Path) -> None:
+    world = farm(tmp_path, walltime_min=40)
+    never = {"rules": {"out-of-time": {"tries": 1}}}
+    short, long = {"walltime_min": 10}, {"walltime_min": 30}
+    world.enter(recipe([100], step(resources=short)))
+    world.enter(recipe([100], step(resources=long), production="long"))
+    world.enter(recipe([100], step(resources=short, retry=never), production="never"))
+    world.tick()
+    got = {one.production: (one.limits.walltime_s, one.overtime_s) for one in world.backend.specs.values()}
+    assert got == {"field": (600, 1200), "long": (1800, 600), "never": (600, 0)}
+
+
 def test_a_lost_attempt_leaves_what_a_job_has_grown_to(world: World) -> None:
     world.enter(recipe([100], step(resources={"memory_mb": 1000})))
     world.tick()
