@@ -902,12 +902,12 @@ def node_dead(folder: Path) -> Asked:
     return box.until(name(100), JobState.WAITING).ask(name(100))
 
 
-@cause("its node is cut off and nobody says so", "running on", "longer than the 1 h that it may", "no word")
+@cause("its node is cut off and nobody says so", "running on", "longer than the 3 h that it may", "no word")
 def cut_off(folder: Path) -> Asked:
     box = Box(folder, faults=Faults(lost_after_s=DAY_S)).until(name(100), JobState.RUNNING)
     for node in box.nodes:
         box.grid.breakdowns.plan(node, Trouble.CUT_OFF, box.grid.clock.elapsed_s + 60)
-    return box.later(3 * 3600).ask(name(100))
+    return box.later(4 * 3600).ask(name(100))
 
 
 @cause("the scratch disks of the nodes are full", "scratch-full", "No space left", "another node")
