@@ -76,7 +76,8 @@ def _document(path: Path, text: str, model: type[Document]) -> Document:
         if _unfolded(node, {}) > _MOST_VALUES:
             what = "its anchors and aliases unfold without end, or to far too much"
             raise InputError(Fault(what, "Write the values out", str(path)))
-        data = read_value(text)
+        repeated = list(_repeated(path, node, set()))
+        data = _Loader("").construct_document(node) if node else None
     except RecursionError:
         raise InputError(Fault("it is nested too deeply", "Write it with fewer levels", str(path))) from None
     except yaml.YAMLError as error:
@@ -89,13 +90,13 @@ def _document(path: Path, text: str, model: type[Document]) -> Document:
     if not isinstance(data, dict):
         what = "the file is empty" if data is None else "not a mapping of keys to values"
         raise InputError(Fault(what, _keys_remedy([model]), str(path), 1))
-    repeated = list(_repeated(path, node, set()))
     if repeated:
         raise InputError(*repeated)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise InputError(*_faults(path, node, model, error.errors(include_url=False))) from None
+        written = yaml.compose(text, Loader=_Loader)  # what was constructed has lost which keys were merged in
+        raise InputError(*_faults(path, written, model, error.errors(include_url=False))) from None
 
 
 def located(path: Path, faults: Iterable[Fault]) -> list[Fault]:
