@@ -26,11 +26,10 @@ MIN_CASES = 200
 MIN_BATCH_CASES = 25
 
 
-def read_cases() -> list[dict[str, Any]]:
-    return [case for file in sorted(FOLDER.glob("*.yaml")) for case in yaml.safe_load(file.read_text("utf-8"))]
-
-
-CASES = read_cases()
+# As safe as the one in Python and ten times as fast; only PyYAML's wheels are sure to have it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+FILES = {file.name: yaml.load(file.read_text("utf-8"), LOADER) for file in sorted(FOLDER.glob("*.yaml"))}
+CASES: list[dict[str, Any]] = [case for cases in FILES.values() for case in cases]
 
 
 def is_held_out(case_id: str) -> bool:
@@ -102,8 +101,8 @@ def test_there_are_enough_cases_of_both_origins_and_of_batch_systems() -> None:
 
 
 def test_a_file_holds_the_cases_of_one_tool() -> None:
-    for file in FOLDER.glob("*.yaml"):
-        assert len({case["tool"] for case in yaml.safe_load(file.read_text("utf-8"))}) == 1, file.name
+    for name, cases in FILES.items():
+        assert len({case["tool"] for case in cases}) == 1, name
 
 
 def test_the_readme_tells_how_many_cases_there_are() -> None:

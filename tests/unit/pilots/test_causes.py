@@ -20,6 +20,7 @@ from lofargrid.decisions.retry import RULES, rule_of
 from lofargrid.states import Reason
 
 FOLDER = Path(__file__).parents[2] / "data" / "failures"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RIGHT_AT_LEAST = 0.95
 TOLD_BY_MEMORY = frozenset({"kernel-oom-dp3-quiet"})
 """It has no words, as a kill by hand has none: the payload's judge tells them apart by the peak of memory."""
@@ -51,7 +52,7 @@ class Verdict:
 
 
 def verdicts() -> list[Verdict]:
-    cases = [case for file in sorted(FOLDER.glob("*.yaml")) for case in yaml.safe_load(file.read_text("utf-8"))]
+    cases = [case for file in sorted(FOLDER.glob("*.yaml")) for case in yaml.load(file.read_text("utf-8"), LOADER)]
     return [
         Verdict(
             case["id"],

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -209,6 +210,7 @@ def engine() -> SimpleNamespace:
     return SimpleNamespace(pipeline=_pipeline, parameters=_parameters, render=_render, broken=_broken)
 
 
+@cache
 def _pipeline(name: str) -> dict[str, Any]:
     return yaml.safe_load((SANDBOX / name / "pipeline.yaml").read_text())
 
