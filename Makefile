@@ -40,13 +40,13 @@ demo: setup ## make a small observation pair, reprocess it, show the image and t
 
 test: .venv/dev wsclean ## all tests, with the real tools; coverage must reach 95 %
 	@rm -f .coverage*
-	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 -m 'not service'
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 --dist loadfile -m 'not service'
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -n 2 --dist loadfile -m service
 	@$(python) -m coverage report --fail-under=95 --skip-covered
 	@$(MAKE) --no-print-directory lint
 
 test-fast: .venv/dev ## tests without the science tools' whole runs
-	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 -m 'not service'
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 --dist loadfile -m 'not service'
 
 soak: .venv/dev wsclean ## the full counts: 10,000 seeds of simulated campaigns, 50 kills of the real demo; hours
 	@export PATH="$$PWD/.venv/bin:$$PATH" LOFARGRID_SEEDS=10000 LOFARGRID_PROCESSES=2 LOFARGRID_FORECASTS=40 LOFARGRID_KILLS=50 LOFARGRID_MACHINE_EXAMPLES=2000 && \
