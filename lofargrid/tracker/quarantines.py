@@ -155,7 +155,9 @@ class Quarantines(Store):
 
     def absolve(self, site: str, node: str) -> None:
         """Note that a node was not at fault after all."""
-        self.write("UPDATE attempts SET blamed = 0 WHERE site = ? AND node = ? AND blamed", site, node)
+        self.write(
+            "UPDATE attempts SET blamed = 0 WHERE site = ? AND node = ? AND ended IS NOT NULL AND blamed", site, node
+        )
 
     def wrongly_failed(self, jobs: Collection[int]) -> list[int]:
         """Those of some jobs that failed for good, and for a reason for which a node was at fault once."""

@@ -30,7 +30,7 @@ from lofargrid.errors import IllegalMoveError, InputError, LofarGridError
 from lofargrid.frequency import absolute_subband
 from lofargrid.model import Job, StoredOutput
 from lofargrid.names import group_of_key
-from lofargrid.productions import campaigns, entering
+from lofargrid.productions import campaigns, entering, recipes
 from lofargrid.productions.jobs import Entered, refresh
 from lofargrid.productions.retrying import CONSEQUENCES, redo_stale, retry_failed
 from lofargrid.recipes.recipe import Recipe
@@ -500,7 +500,7 @@ class Machine(RuleBasedStateMachine):
 
         def verb(tracker: Tracker) -> None:
             production = tracker.production_by_id(expansion.production_id)
-            refresh(tracker, production.id, recipe_of(tracker, production), self.now)
+            refresh(tracker, production.id, recipes.recipe_of(tracker, production), self.now)
             tracker.expanded(expansion, self.now)
 
         if self.do(verb, dies)[0]:
@@ -784,7 +784,7 @@ class Machine(RuleBasedStateMachine):
             production = tracker.production_by_id(tracker.production_of(job))
             tracker.refine(production.id, *group_of_key(job.role, job.key), 2)
             redo = [one.name for one in tracker.dependents(job.id)]
-            return refresh(tracker, production.id, recipe_of(tracker, production), self.now, [job.name, *redo])
+            return refresh(tracker, production.id, recipes.recipe_of(tracker, production), self.now, [job.name, *redo])
 
         happened, entered = self.do(verb, dies)
         if happened:
