@@ -9,6 +9,8 @@ from lofargrid.rehearsal.invariants import BrokenInvariantError
 from lofargrid.rehearsal.scenario import scenario
 from lofargrid.rehearsal.trial import main, run_trial
 
+pytestmark = pytest.mark.service
+
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_invariant_holds(seed: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from casacore.tables import table
 
+pytestmark = pytest.mark.service
 NAMES = [f"sb{number}.MS" for number in range(4)]
 JOIN = ("msin.orderms=false", "msin.missingdata=true", "steps=[]")
 

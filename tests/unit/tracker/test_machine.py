@@ -40,6 +40,7 @@ from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.tracker.records import Expansion, QuarantineRecord
 from tests.unit.engine_factories import GROUP, START, SUBBAND_HZ, World, frequency_of, name, recipe, subband
 
+pytestmark = pytest.mark.service
 ROOT = Path(__file__).parents[3]
 EXAMPLES = int(os.environ.get("LOFARGRID_MACHINE_EXAMPLES", "40"))
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
