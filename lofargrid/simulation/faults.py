@@ -34,6 +34,7 @@ class Cause(StrEnum):
     CREDENTIAL_REFUSED = "credential-refused"
     HUNGRY_JOB = "hungry-job"
     LONG_JOB = "long-job"
+    PAYLOAD_HANGS = "payload-hangs"
     OUT_OF_MEMORY = "out-of-memory"
     OUT_OF_TIME = "out-of-time"
     NOT_ONLINE = "not-online"
@@ -61,11 +62,12 @@ class Faults:
     """Rates of faults; zero everywhere is a grid that never fails.
 
     ``call_*`` are chances a call of any service; ``*_a_day`` how often it happens a day to one service or site, for
-    ``trouble_s`` in the mean. ``told_*`` and ``report_lost`` are chances an observation. ``evicted`` to ``held`` are
-    chances an attempt, ``hungry_jobs`` and ``long_jobs`` shares of jobs that truly take up to twice what their step
-    grants. ``black_holes`` to ``cut_off_nodes`` are shares of the nodes that become so once within ``horizon_s``,
-    for ``repair_s`` in the mean, ``beyond_repair`` of them for ever. ``bad_files`` is the share of the placed files
-    that are bad, ``recall_*``, ``pin_short`` and ``tape_lost`` chances a file on tape.
+    ``trouble_s`` in the mean. ``told_*`` and ``report_lost`` are chances an observation. ``evicted`` to ``held``
+    are chances an attempt (a payload that hangs uses no CPU any more), ``hungry_jobs`` and ``long_jobs`` shares of
+    jobs that truly take up to twice what their step grants. ``black_holes`` to ``cut_off_nodes`` are shares of the
+    nodes that become so once within ``horizon_s``, for ``repair_s`` in the mean, ``beyond_repair`` of them for
+    ever. ``bad_files`` is the share of the placed files that are bad, ``recall_*``, ``pin_short`` and ``tape_lost``
+    chances a file on tape.
 
     ``lost_after_s`` is how long the batch system waits for a node it does not see; of those ``slow_to_tell`` take up
     to a day.
@@ -86,6 +88,7 @@ class Faults:
     evicted: float = 0.0
     runner_killed: float = 0.0
     payload_crashed: float = 0.0
+    payload_hangs: float = 0.0
     held: float = 0.0
     hungry_jobs: float = 0.0
     long_jobs: float = 0.0

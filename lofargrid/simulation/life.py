@@ -32,6 +32,8 @@ from lofargrid.storage.base import Locality
 _PROBE_S = 3.0
 _DOOR_S = 1.0
 _CHECKS_S = 10.0
+_STRETCH_S = 600.0
+"""How often the runner looks, beyond its walltime, whether a payload works."""
 _TIMEOUT_S = 120.0
 _FAST_S = (4.0, 12.0)
 _FIRST_PAUSE_S = 15.0
@@ -101,11 +103,12 @@ def fate_of(faults: Faults, stream: random.Random) -> Fate | None:
         (Cause.EVICTED, faults.evicted),
         (Cause.RUNNER_KILLED, faults.runner_killed),
         (Cause.PAYLOAD_CRASHED, faults.payload_crashed),
+        (Cause.PAYLOAD_HANGS, faults.payload_hangs),
     )
     draw, part, place = stream.random(), stream.random(), stream.random()
     for cause, chance in chances:
         if draw < chance:
-            in_payload = cause is Cause.PAYLOAD_CRASHED or place < 0.7
+            in_payload = cause in (Cause.PAYLOAD_CRASHED, Cause.PAYLOAD_HANGS) or place < 0.7
             other = Stage.STAGE_IN if place < 0.85 else Stage.STAGE_OUT
             return Fate(cause, Stage.PAYLOAD if in_payload else other, part)
         draw -= chance
@@ -268,12 +271,14 @@ class Life:
         if toll.memory_mb > limits.memory_mb:
             detail = f"{peak_mb:.0f} MB of memory where {limits.memory_mb} MB are granted"
             ends.append((part * seconds, Broken(Reason.OUT_OF_MEMORY, detail, Cause.OUT_OF_MEMORY, signal=9)))
-        most_s = float(limits.walltime_s + self.spec.overtime_s)  # every payload here works as long as it runs
+        most_s = float(limits.walltime_s + self.spec.overtime_s)
         if seconds > most_s:
             detail = f"longer than the {most_s:g} s that are granted"
             ends.append((most_s, Broken(Reason.OUT_OF_TIME, detail, Cause.OUT_OF_TIME, signal=15)))
         ends += self._choke(seconds)
-        if self._is_struck(Stage.PAYLOAD):
+        if self._hangs:
+            ends = [end for end in ends if end[1]] + [self._found_idle()]
+        elif self._is_struck(Stage.PAYLOAD):
             ends.append((self._part * seconds, None))
         after_s, failure = min(ends, key=lambda end: end[0])
         try:
@@ -285,6 +290,12 @@ class Life:
             raise failure
         if after_s < seconds:
             self._strike()
+
+    def _found_idle(self) -> tuple[float, Exception]:
+        """When the runner ends a payload that hangs: at the second look after its walltime, if it may go on at all."""
+        self._world.trace.fault(Cause.PAYLOAD_HANGS, attempt=self.spec.attempt, stage=self.stage.value)
+        ends_s = self.spec.limits.walltime_s + min(_STRETCH_S, self.spec.overtime_s / 4)
+        return ends_s, Broken(Reason.OUT_OF_TIME, "it hangs", Cause.PAYLOAD_HANGS, signal=15)
 
     def _toll(self) -> Toll:
         return self._world.tolls.of(self.spec, sum(file.size_bytes for file in self._read))
@@ -376,6 +387,10 @@ class Life:
     @property
     def _part(self) -> float:
         return self._fate.part if self._fate else 0.0
+
+    @property
+    def _hangs(self) -> bool:
+        return self._fate is not None and self._fate.cause is Cause.PAYLOAD_HANGS
 
     def _is_struck(self, stage: Stage) -> bool:
         return self._fate is not None and self._fate.stage is stage

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.service
 SEEDS = range(8)
 FAULTS = Faults(
     black_holes=0.04, full_nodes=0.02, dying_nodes=0.04, bad_files=0.03, hungry_jobs=0.05, long_jobs=0.05,
-    storage_down_a_day=1.0, software_down_a_day=0.5, evicted=0.02, payload_crashed=0.01, held=0.01,
+    storage_down_a_day=1.0, software_down_a_day=0.5, evicted=0.02, payload_crashed=0.01, payload_hangs=0.01, held=0.01,
     repair_s=12 * 3600.0, horizon_s=12 * 3600.0,
 )  # fmt: skip
 

@@ -98,7 +98,8 @@ def test_no_fault_happens_where_none_is_asked_for() -> None:
 
 def test_a_nasty_mix_has_most_faults_and_never_all_of_them_always() -> None:
     mixes = [Faults.everything(random.Random(seed)) for seed in range(50)]
-    rates = [field.name for field in fields(Faults) if field.default == 0.0]
+    # To the engine a payload that hangs is one that takes too long.
+    rates = [field.name for field in fields(Faults) if field.default == 0.0 and field.name != "payload_hangs"]
     for rate in rates:
         drawn = [getattr(mix, rate) for mix in mixes]
         assert any(drawn), rate

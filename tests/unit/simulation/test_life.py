@@ -383,6 +383,14 @@ def test_a_greedy_job_needs_up_to_twice_what_it_was_granted_first(fault: str) ->
     assert sum(one.trace.faults.values()) == 2
 
 
+@pytest.mark.parametrize(("overtime_s", "idle_s"), [(0, 0), (800, 200), (7200, 600)])
+def test_a_payload_that_hangs_is_ended_soon_after_its_walltime(overtime_s: int, idle_s: int) -> None:
+    one = grid(Faults(payload_hangs=1.0))
+    report = report_of(one, limits=Limits(2000, 3000), overtime_s=overtime_s)
+    assert (report.reason, cause(one)) == ("out-of-time", Cause.PAYLOAD_HANGS)
+    assert report.seconds["payload"] == 2000 + idle_s
+
+
 def test_a_faster_node_takes_less_time() -> None:
     one = grid()
     for node in one.nodes["NEAR"]:
