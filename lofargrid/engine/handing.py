@@ -7,6 +7,7 @@ from lofargrid_runner.contract import JobSpec
 from lofargrid.backends.base import Backend
 from lofargrid.decisions import retry
 from lofargrid.decisions.demands import demand_of, most_of
+from lofargrid.documents.sites import site_of
 from lofargrid.engine.failing import Failing, past_of
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.places import Places
@@ -90,7 +91,10 @@ class Handing:
         )
         rules = self._failing.rules_of(recipe.steps[job.step])
         overtime_min = retry.overtime_min(around.demand, most_of([site], around.demand), rules)
-        spec = render(recipe, job, sources, around)._replace(overtime_s=overtime_min * 60)
+        spec = render(recipe, job, sources, around)
+        # What is copied comes first: links are held for as long as that takes, and not while the site's own is read.
+        inputs = sorted(spec.inputs, key=lambda one: site_of(one.url, self._sites) == site.name)
+        spec = spec._replace(inputs=tuple(inputs), overtime_s=overtime_min * 60)
         if not site.guarded:
             return spec
         avoid: tuple[str, ...] = ()

@@ -197,6 +197,15 @@ def test_copies_under_way_leave_the_links_less_room(tmp_path: Path) -> None:
     assert where(world) == {"Juelich": 4}, "by now they have been copied"
 
 
+def test_a_job_reads_first_what_it_copies_so_that_it_holds_the_links_no_longer_than_that_takes(tmp_path: Path) -> None:
+    world = grid(tmp_path, site("SURF", 4), site("Juelich", 0))
+    merge = FIRST | {"split": "all", "inputs": {"ms": {"from": "target", "path": "in/{key}.MS"}}}
+    enter(world, "field", lying_at("SURF", range(100, 103)) + lying_at("Juelich", range(103, 105)), {"merge": merge})
+    world.tick()
+    (spec,) = world.backend.waiting()
+    assert [one.key[-3:] for one in spec.inputs] == ["103", "104", "100", "101", "102"]
+
+
 def test_only_sites_that_the_production_names_are_taken(tmp_path: Path) -> None:
     world = grid(tmp_path, site("SURF", 4), site("Juelich", 4))
     enter(world, "field", lying_at("SURF", range(100)), sites=["Juelich"])
