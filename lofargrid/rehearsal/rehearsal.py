@@ -24,6 +24,8 @@ from lofargrid.tracker import Tracker, open_tracker
 SOFTWARE = Software("rehearsal", (), {}, {}, Values(), {}, {})
 PERIOD_S = 60.0
 _STUCK_S = 2 * 86400.0
+_IDLE_S, _IDLE_PERIODS = 6 * 3600.0, 10
+"""When nothing has moved for so long it is looked at so much less often."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class Rehearsal:
             elif self.grid.clock.elapsed_s - moved_s > _STUCK_S:
                 stuck = True
                 break
-            self.grid.backend.wait(period_s)
+            idle = self.grid.clock.elapsed_s - moved_s > _IDLE_S
+            self.grid.backend.wait(period_s * (_IDLE_PERIODS if idle else 1))
         crashes = self._executioner.crashes if self._executioner else 0
         end_s = moved_s if stuck else self.grid.clock.elapsed_s
         return Outcome(self._over(), end_s, self._ticks, crashes, self._troubles)

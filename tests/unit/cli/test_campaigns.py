@@ -13,6 +13,7 @@ from lofargrid.cli.session import Session
 from lofargrid.config import settings
 from tests.unit.cli.seat import Listener, Seat
 
+pytestmark = pytest.mark.service  # whole runs of campaigns
 HEAD = "production,data,size\n"
 
 
