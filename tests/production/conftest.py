@@ -126,7 +126,7 @@ def short_observations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The demo as `make demo` runs it, once."""
+    """The demo as `make demo` runs it, once: to be read, for its products are what others are compared with."""
     desk = _copy(observations, tmp_path_factory.mktemp("reference run"))
     desk.write()
     desk("run", "production.yaml")

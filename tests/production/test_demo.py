@@ -78,14 +78,16 @@ def test_get_brings_verified_products_once(reference: Desk) -> None:
 
 
 def test_a_changed_parameter_is_refused_with_the_difference_and_replan_redoes_only_what_depends_on_it(
-    reference: Desk,
+    desk: Desk,
 ) -> None:
+    desk.write()
+    desk("run", "production.yaml")
     kept = {"calibrator_skymodel": "calibrator.skymodel", "target_skymodel": "target.skymodel", "group_size": 4}
-    reference.write("changed.yaml", parameters={**kept, "image_robust": 0.5})
-    refused = reference("run", "changed.yaml", code=2)
+    desk.write("changed.yaml", parameters={**kept, "image_robust": 0.5})
+    refused = desk("run", "changed.yaml", code=2)
     assert "parameters.image_robust: 0.0 -> 0.5" in refused.err
-    before = last_job(reference)
-    reference("run", "--replan", "changed.yaml")
-    redone = steps_with_attempts(reference, before)
+    before = last_job(desk)
+    desk("run", "--replan", "changed.yaml")
+    redone = steps_with_attempts(desk, before)
     assert redone == {"image": 1, "residual": 1}
-    assert json.loads(reference("status", "field", "--json").out)[0]["generation"] == 2
+    assert json.loads(desk("status", "field", "--json").out)[0]["generation"] == 2
