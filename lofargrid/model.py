@@ -149,7 +149,8 @@ class Site:
     is no compute. ``cores`` to ``scratch_mb`` bound one job. ``prefixes`` start the URLs of the files it holds,
     ``scratch`` is the folder URL of its intermediates. ``transfers`` copies may cross its wide-area link at once,
     ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
-    are quarantined by evidence. With ``tape`` what it holds may be on tape only.
+    are quarantined by evidence. With ``tape`` what it holds may be on tape only. ``backend`` is the job system that
+    reaches its compute, empty if none does.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Site:
     stream_mb_s: float = 50.0
     guarded: bool = True
     tape: bool = False
+    backend: str = ""
 
 
 @dataclass(frozen=True)

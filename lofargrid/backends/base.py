@@ -11,6 +11,7 @@ from lofargrid.states import Phase
 
 LOG_NAME = "job.log"
 REPORT_NAME = "report.json"
+NO_REPORT = "the runner ended without a report"
 
 
 @dataclass(frozen=True)

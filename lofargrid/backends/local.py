@@ -28,7 +28,8 @@ from lofargrid_runner.contract import (
     to_json,
 )
 
-from lofargrid.backends.base import Changes, Observation
+from lofargrid.backends.base import NO_REPORT, Changes, Observation
+from lofargrid.backends.ledger import Ledger
 from lofargrid.commands import start
 from lofargrid.errors import BackendError
 from lofargrid.names import path_of
@@ -71,9 +72,7 @@ class LocalBackend:
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._slots = slots
-        self._observations: list[Observation] = []
-        self._forgotten = 0
-        self._latest: dict[str, Observation] = {}
+        self._ledger = Ledger()
         self._known: set[str] = set()
         self._trouble = ""
         self._closed = threading.Event()
@@ -112,28 +111,21 @@ class LocalBackend:
         """
         if cursor is None:
             return self._all()
-        with self._lock:
-            told = max(int(cursor) - self._forgotten, 0)
-            for observation in self._observations[:told]:
-                if observation.phase in (Phase.ENDED, Phase.LOST):
-                    self._put_away(observation.attempt)
-            del self._observations[:told]
-            self._forgotten += told
-            if self._trouble and not self._observations:
-                raise BackendError(self._trouble)
-            return Changes(self._cursor(), tuple(self._observations))
-
-    def _cursor(self) -> str:
-        return str(self._forgotten + len(self._observations))
+        for observation in self._ledger.before(cursor):
+            if observation.phase in (Phase.ENDED, Phase.LOST):
+                self._put_away(observation.attempt)
+        self._ledger.forget(cursor)
+        changes = self._ledger.since()
+        if self._trouble and not changes.observations:
+            raise BackendError(self._trouble)
+        return changes
 
     def _all(self) -> Changes:
         """Look at every attempt that is not put away; those that wait or run are taken on."""
         alive = sorted(entry.name for entry in self._active.iterdir() if (entry / JOB_FILE).exists())
         for attempt in sorted(alive, key=lambda name: not (self._active / name / _STARTED).exists()):
             self._enqueue(attempt)
-        with self._lock:
-            latest = (self._latest.get(attempt, Observation(attempt, Phase.QUEUED)) for attempt in alive)
-            return Changes(self._cursor(), tuple(latest))
+        return self._ledger.now(alive)
 
     def cancel(self, attempts: Sequence[str]) -> None:
         """See `Backend.cancel`."""
@@ -177,8 +169,8 @@ class LocalBackend:
         self._queue.put(attempt)
 
     def _put_away(self, attempt: str) -> None:
-        self._known.discard(attempt)
-        self._latest.pop(attempt, None)
+        with self._lock:
+            self._known.discard(attempt)
         try:
             if (self._active / attempt).exists():
                 (self._active / attempt).rename(self._ended / attempt)
@@ -187,9 +179,7 @@ class LocalBackend:
             raise BackendError(what) from None
 
     def _tell(self, observation: Observation) -> None:
-        with self._lock:
-            self._observations.append(observation)
-            self._latest[observation.attempt] = observation
+        self._ledger.add(observation)
         self._changed.set()
 
     def _slot(self) -> None:
@@ -252,9 +242,11 @@ class LocalBackend:
     def _outcome(self, attempt: str, folder: Path) -> Observation:
         try:
             text = (folder / REPORT_FILE).read_text()
-            return Observation(attempt, Phase.ENDED, report_from_json(text), text)
+            if text:
+                return Observation(attempt, Phase.ENDED, report_from_json(text), text)
+            detail = NO_REPORT
         except FileNotFoundError:
-            detail = "the runner ended without a report"
+            detail = NO_REPORT
         except (OSError, ValueError) as error:
             detail = f"its report cannot be read: {error}"
         shutil.rmtree((folder / _WORK).read_text(), ignore_errors=True)

@@ -108,7 +108,7 @@ def cancel(context: typer.Context, what: Anything) -> None:
         ended += len(unfinished)
         live += [job.attempt for job in unfinished if job.attempt and job.state in _WITH_THE_BACKEND]
     if live:
-        session.backend().cancel(live)
+        session.backend(tracker).cancel(live)
     note(f"{count(ended, 'job')} cancelled, {len(live)} of them with the backend")
 
 

@@ -226,5 +226,5 @@ def enter(session: Session, reading: Reading, replan: bool) -> dict[str, Entered
     entered = campaigns.enter(tracker, reading.campaign, hashes, reading.recipe, stamp(), replan)
     live = [attempt for one in entered.values() for attempt in one.live]
     if live:
-        session.backend().cancel(live)
+        session.backend(tracker).cancel(live)
     return entered

@@ -92,7 +92,7 @@ def see_through(session: Session, name: str) -> int:
         try:
             stopped_by = _loop(session, tracker, goal, show)
         except KeyboardInterrupt:
-            if started := tracker.in_flight("local"):
+            if started := tracker.in_flight():
                 note(f"\n{count(started, 'job')} handed over; what runs goes on, `cancel {name}` ends it")
             return 130
     if stopped_by:
@@ -119,7 +119,7 @@ def _loop(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], Non
 
 
 def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], None]) -> str:
-    backend = session.backend()
+    backend = session.backend(tracker)
     engine: Engine = session.engine(tracker, backend)
     troubled = Troubled()
     idle = 0
@@ -147,7 +147,7 @@ def _idle(tracker: Tracker, tick: Tick) -> bool:
         return True
     if tick.moves or not tick.troubles:
         return False
-    return all(one.phase is not Phase.RUNNING for one in tracker.unfinished_attempts("local"))
+    return all(one.phase is not Phase.RUNNING for one in tracker.unfinished_attempts())
 
 
 class Troubled:

@@ -123,7 +123,7 @@ def logs(
         note(f"{chosen.name} has no such attempt; {diagnose(tracker, chosen).cause}")
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        found = session.backend(attempts[-1].backend).fetch(attempts[-1].id, Path(folder))
+        found = session.backend(tracker).fetch(attempts[-1].id, Path(folder))
         texts = [path.read_bytes() for path in found if path.name == "job.log"]
     if not texts:
         note(f"{chosen.name}: attempt {attempts[-1].number} has not started yet")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from lofargrid import assets
 from lofargrid.backends.base import Backend
-from lofargrid.backends.registry import open_backend
+from lofargrid.backends.registry import NAMES, lack_of, open_backend
 from lofargrid.config import Settings
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import LOCAL, SHIPPED, read_sites
+from lofargrid.documents.sites import SHIPPED, choose, read_sites
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import Fault, InputError
@@ -51,21 +51,23 @@ class Session:
         """Open the tracker; see `open_tracker` for what it refuses."""
         return open_tracker(self.tracker_path)
 
-    def backend(self, name: str = "local") -> Backend:
-        """Open a backend."""
-        return open_backend(name, replace(self.settings, data=self.tracker_path.parent))
+    def backend(self, tracker: Tracker) -> Backend:
+        """Open what reaches the sites that jobs of a tracker can be sent to."""
+        return open_backend(replace(self.settings, data=self.tracker_path.parent), tracker.id, self.reached())
 
     def storage(self) -> LocalStorage:
         """The storage that this machine can speak to."""
         return LocalStorage()
 
     def engine(self, tracker: Tracker, backend: Backend) -> Engine:
-        """Wire the engine. The local backend reaches this machine alone."""
+        """Wire the engine."""
         return Engine(tracker, backend, self.reached(), self.storage(), self.places(tracker), now)
 
     def reached(self) -> dict[str, Site]:
-        """The sites that jobs can be sent to: this machine alone."""
-        return {LOCAL: self.sites()[LOCAL]}
+        """The sites that jobs can be sent to, this machine among them."""
+        return {
+            name: site for name, site in self.sites().items() if site.backend in NAMES and not lack_of(site.backend)
+        }
 
     def sites(self) -> dict[str, Site]:
         """The sites that come with lofargrid, and the user's own."""
@@ -122,7 +124,7 @@ class Session:
         """
         with told_of(path):
             if not anywhere:
-                _refuse_remote(document)
+                _refuse_unusable(document, self.sites())
             self.software(document.software)
             folder = assets.pipeline_folder(document.pipeline, self.settings.pipelines)
             return read_recipe(document, path, folder, assets.common_scripts(), pipeline)
@@ -190,19 +192,33 @@ def refuse_remote_inputs(recipe: Recipe) -> None:
         raise InputError(*faults)
 
 
-def _refuse_remote(document: ProductionDocument) -> None:
-    faults = []
-    if document.backend != "local":
-        faults.append(
-            Fault(f"the backend {document.backend!r} is not in this version", "Use local", field="backend"),
-        )
-    if document.sites != "all":
-        faults.append(Fault("there are no sites to choose from in this version", "Use all", field="sites"))
+_REMEDIES = {"htcondor": "Install them: pip install 'lofargrid[htcondor]'", "dirac": f"Use {' or '.join(NAMES)}"}
+
+
+def _refuse_unusable(document: ProductionDocument, sites: Mapping[str, Site]) -> None:
+    """Refuse a production that this version, or this user's sites, cannot run."""
+    faults = _unreached(document, sites)
     if "://" in document.output and not document.output.startswith("file://"):
         what = f"{document.output!r} needs a grid storage, which is not in this version"
         faults.append(Fault(what, "Name a folder or a file:// URL", field="output"))
     if faults:
         raise InputError(*faults)
+
+
+def _unreached(document: ProductionDocument, sites: Mapping[str, Site]) -> list[Fault]:
+    """What keeps a production's backend from reaching the sites that it names."""
+    lack = lack_of(document.backend)
+    if lack:
+        return [Fault(lack, _REMEDIES[document.backend], field="backend")]
+    reached = {name: site for name, site in sites.items() if site.backend == document.backend}
+    if not reached:
+        what = f"no site is reached through {document.backend}"
+        return [Fault(what, f"Give a site of your sites.yaml `backend: {document.backend}`", field="backend")]
+    try:
+        choose(document.sites, reached)
+    except InputError as error:
+        return list(error.faults)
+    return []
 
 
 def _refuse_unwritable(recipe: Recipe) -> None:

@@ -265,7 +265,7 @@ class Gatherer:
             for name, site in self.sites.items()
         }
         return placement.with_load(
-            standings, (one.burden for one in self.tracker.load_everywhere(self.now or _LONG_AGO))
+            standings, (one.burden for one in self.tracker.load(self.now or _LONG_AGO))
         )  # fmt: skip
 
     # Its attempt

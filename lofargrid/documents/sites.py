@@ -51,6 +51,7 @@ class SiteDocument(Document):
     stream_mb_s: Positive = Site.stream_mb_s
     guarded: bool = Site.guarded
     tape: bool = Site.tape
+    backend: Literal["", "local", "htcondor", "dirac"] = ""
 
     @field_validator("grid_name")
     @classmethod

@@ -93,7 +93,7 @@ class Engine:
         self._expanding = Expanding(tracker, backend, recipes, moves)
         self._recalling = Recalling(tracker, recall, sites, recipes, moves, clock)
         self._starting = Starting(tracker, sites, recipes, moves, self._recalling)
-        self._placing = Placing(tracker, backend.name, sites, recipes, moves, self._quarantine, policy)
+        self._placing = Placing(tracker, sites, recipes, moves, self._quarantine, policy)
         self._handing = Handing(tracker, backend, sites, recipes, moves, self._failing, places)
         self._scratch = Scratch(tracker, storage, recipes, partial(_scratch_at, places, sites), moves, guard)
 
@@ -115,7 +115,7 @@ class Engine:
         self._guard.begin()
         for name, stage in stages.items():
             self._guard.run(name, stage)
-        return Tick(self._moves.count, self._tracker.in_flight(self._backend.name), tuple(self._guard.troubles))
+        return Tick(self._moves.count, self._tracker.in_flight(), tuple(self._guard.troubles))
 
     def _note_troubles(self) -> None:
         """Let other processes know what keeps stages from being done."""

@@ -156,7 +156,7 @@ class Following:
     def take_back(self) -> None:
         """Take back attempts that no node takes: one that keeps away from nodes may have none left at its site."""
         first, repeated = self._moves.now(-FIRST_PATIENCE_S), self._moves.now(-PATIENCE_S)
-        late = self._tracker.not_started(self._backend.name, first, repeated)
+        late = self._tracker.not_started(first, repeated)
         for attempt in (one for one in late if one.site not in self._sites or self._sites[one.site].guarded):
             job = self._tracker.job_by_id(attempt.job_id)
             hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
@@ -178,7 +178,7 @@ class Following:
             Jobs and their attempts that the backend is to be given once more.
         """
         intended: list[tuple[Job, str]] = []
-        for attempt in self._tracker.unfinished_attempts(self._backend.name):
+        for attempt in self._tracker.unfinished_attempts():
             if attempt.id in known:
                 continue
             job = self._tracker.job_by_id(attempt.job_id)
@@ -192,7 +192,7 @@ class Following:
 
     def cancel_unwanted(self) -> None:
         """Stop the attempts that no job waits for any more."""
-        attempts = self._tracker.unfinished_attempts(self._backend.name)
+        attempts = self._tracker.unfinished_attempts()
         unwanted = [one.id for one in attempts if not awaits(self._tracker.job_by_id(one.job_id), one)]
         if unwanted:
             self._backend.cancel(unwanted)

@@ -27,8 +27,8 @@ class Placing:
 
     Parameters
     ----------
-    tracker, backend, sites
-        The tracker, the backend's name, and the sites that it reaches.
+    tracker, sites
+        The tracker, and the sites that jobs reach.
     recipes, moves
         The productions' recipes; gives the time and counts.
     quarantine
@@ -38,11 +38,10 @@ class Placing:
     """
 
     def __init__(
-        self, tracker: Tracker, backend: str, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
-        quarantine: Quarantine, policy: Policy,
+        self, tracker: Tracker, sites: Mapping[str, Site], recipes: Recipes, moves: Moves, quarantine: Quarantine,
+        policy: Policy,
     ) -> None:  # fmt: skip
         self._tracker = tracker
-        self._backend = backend
         self._sites = sites
         self._recipes = recipes
         self._moves = moves
@@ -92,7 +91,7 @@ class Placing:
             name: Standing(site, closed=closed.get(name, ""), limit=limits.get(name))
             for name, site in self._sites.items()
         }
-        load = self._tracker.load(self._backend, self._moves.now())
+        load = self._tracker.load(self._moves.now())
         return with_load(standings, (one.burden for one in load))
 
     def _place(
@@ -131,8 +130,9 @@ class Placing:
         pairs = []
         for site, sent in spread.sent.items():
             sources, copy_s = self._copied(demand, ranking, site)
+            through = self._sites[site].backend
             for job in islice(rest, sent):
-                attempt = self._tracker.intend(job, self._backend, site, self._moves.now(), sources, copy_s)
+                attempt = self._tracker.intend(job, through, site, self._moves.now(), sources, copy_s)
                 pairs.append((self._tracker.job_by_id(job.id), attempt))
                 self._moves.count += 1
         return pairs

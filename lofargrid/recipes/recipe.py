@@ -77,8 +77,9 @@ class Recipe:
     sites: str | Sequence[str] = ALL
 
     def allowed(self, sites: Mapping[str, Site]) -> list[str]:
-        """Those of some sites that may run its jobs."""
-        return list(sites) if self.sites == ALL else [name for name in sites if name in self.sites]
+        """Those of some sites that may run its jobs: that it names, and that its backend reaches."""
+        named = [name for name in sites if self.sites == ALL or name in self.sites]
+        return [name for name in named if sites[name].backend in ("", self.backend)]
 
     @cached_property
     def hash(self) -> str:

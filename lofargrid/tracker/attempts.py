@@ -53,10 +53,10 @@ class Attempts(Jobs):
             records.attempt(row) for row in self.rows("SELECT * FROM attempts WHERE job_id = ? ORDER BY number", job_id)
         ]
 
-    def unfinished_attempts(self, backend: str) -> list[AttemptRecord]:
+    def unfinished_attempts(self) -> list[AttemptRecord]:
         """The attempts that a backend may still hold."""
-        sql = "SELECT * FROM attempts WHERE backend = ? AND phase NOT IN ('ended', 'lost') ORDER BY job_id, number"
-        return [records.attempt(row) for row in self.rows(sql, backend)]
+        sql = "SELECT * FROM attempts WHERE phase NOT IN ('ended', 'lost') ORDER BY job_id, number"
+        return [records.attempt(row) for row in self.rows(sql)]
 
     def failures(self, job_id: int) -> list[AttemptRecord]:
         """The attempts at a job that failed since the operator's last retry, first one first."""
@@ -83,24 +83,23 @@ class Attempts(Jobs):
         found = self.value(sql, production_id, step)
         return None if found is None else float(found)
 
-    def load(self, backend: str, now: str) -> list[records.Load]:
-        """The attempts that a backend has, by the places and links that they take up."""
+    def load(self, now: str) -> list[records.Load]:
+        """The attempts that backends have, by the places and links that they take up."""
         sql = (
             "SELECT site, remote_from, count(*) AS attempts, sum(copy_s > 0 AND (started IS NULL OR"
             " (julianday(?) - julianday(started)) * 86400 < copy_s)) AS copies FROM attempts"
-            " WHERE backend = ? AND phase NOT IN ('ended', 'lost') GROUP BY site, remote_from"
+            " WHERE phase NOT IN ('ended', 'lost') GROUP BY site, remote_from"
         )
-        return [records.Load(**dict(row)) for row in self.rows(sql, now, backend)]
+        return [records.Load(**dict(row)) for row in self.rows(sql, now)]
 
-    def not_started(self, backend: str, first_before: str, repeated_before: str) -> list[AttemptRecord]:
+    def not_started(self, first_before: str, repeated_before: str) -> list[AttemptRecord]:
         """Attempts that were handed over before a time, and that no node has taken yet."""
         sql = (
-            "SELECT * FROM attempts WHERE backend = ? AND phase NOT IN ('ended', 'lost') AND phase = 'queued'"
+            "SELECT * FROM attempts WHERE phase NOT IN ('ended', 'lost') AND phase = 'queued'"
             " AND intended < CASE number WHEN 1 THEN ? ELSE ? END ORDER BY id"
         )
-        return [records.attempt(row) for row in self.rows(sql, backend, first_before, repeated_before)]
+        return [records.attempt(row) for row in self.rows(sql, first_before, repeated_before)]
 
-    def in_flight(self, backend: str) -> int:
-        """How many attempts a backend has."""
-        sql = "SELECT count(*) FROM attempts WHERE backend = ? AND phase NOT IN ('ended', 'lost')"
-        return int(self.value(sql, backend))
+    def in_flight(self) -> int:
+        """How many attempts backends have."""
+        return int(self.value("SELECT count(*) FROM attempts WHERE phase NOT IN ('ended', 'lost')"))

@@ -8,7 +8,6 @@ from lofargrid.decisions.splitting import Beam
 from lofargrid.model import Subband
 from lofargrid.states import FINAL, JobState, Reason
 from lofargrid.tracker import records
-from lofargrid.tracker.records import Load
 from lofargrid.tracker.store import Store, marks
 
 _FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
@@ -193,15 +192,6 @@ class Diagnoses(Store):
         return [row[0] for row in self.rows(sql, production_id, role, *keys)]
 
     # Its turn
-
-    def load_everywhere(self, now: str) -> list[Load]:
-        """The attempts that any backend has, by the places and links that they take up; see `Attempts.load`."""
-        sql = (
-            "SELECT site, remote_from, count(*) AS attempts, sum(copy_s > 0 AND (started IS NULL OR"
-            " (julianday(?) - julianday(started)) * 86400 < copy_s)) AS copies FROM attempts"
-            " WHERE phase NOT IN ('ended', 'lost') GROUP BY site, remote_from"
-        )
-        return [Load(**dict(row)) for row in self.rows(sql, now)]
 
     def ahead(self, job_id: int, wait: Wait) -> int:
         """How many jobs of the same production that could run go before one; what is more than 1000 counts as that."""

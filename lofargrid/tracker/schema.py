@@ -170,7 +170,7 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 CREATE INDEX attempts_by_job ON attempts (job_id);
 CREATE INDEX attempts_by_batch_id ON attempts (batch_id) WHERE batch_id <> '';
-CREATE INDEX attempts_unfinished ON attempts (backend) WHERE phase NOT IN ('ended', 'lost');
+CREATE INDEX attempts_unfinished ON attempts (job_id, number) WHERE phase NOT IN ('ended', 'lost');
 CREATE INDEX attempts_by_node ON attempts (site, node, ended) WHERE ended IS NOT NULL;
 CREATE INDEX attempts_by_site ON attempts (site, ended) WHERE ended IS NOT NULL;
 

@@ -84,7 +84,8 @@ class InputFile(NamedTuple):
 
     ``path`` is relative to the work directory. With ``unpack`` the file is a tar that holds exactly one
     folder, which becomes ``path``. ``kind`` ``ms`` asks for a casacore table of type Measurement Set.
-    ``size_bytes`` and ``adler32`` (8 lower-case hex digits) are compared where known.
+    ``size_bytes`` and ``adler32`` (8 lower-case hex digits) are compared where known. ``carried`` is where the
+    batch system has put a copy of it, relative to the attempt directory; the copy is read, and then removed.
     """
 
     name: str
@@ -95,6 +96,7 @@ class InputFile(NamedTuple):
     kind: str = ""
     size_bytes: int | None = None
     adler32: str | None = None
+    carried: str = ""
 
 
 class OutputFile(NamedTuple):
@@ -144,10 +146,13 @@ class JobSpec(NamedTuple):
     ``sandbox`` is a folder with the pipeline's scripts, linked into the work directory as ``sandbox``.
     ``files`` are small texts (rendered parsets) written into the work directory before the payload.
     ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
-    ``destination`` is the folder URL that takes the outputs. ``node`` is the only node that may run it, ``avoid``
-    nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s`` seconds keeps
-    its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store outputs. A
-    payload that still works when its walltime is over may go on for ``overtime_s``; a batch system is asked for both.
+    ``destination`` is the folder URL that takes the outputs. With ``carry`` they are put into that folder of the
+    attempt directory, from which the batch system brings them to ``destination``. ``node`` is the only node that may
+    run it, ``avoid`` nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s``
+    seconds keeps its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store
+    outputs. A payload that still works when its walltime is over may go on for ``overtime_s``; a batch system is asked
+    for both.
+    An attempt without commands and outputs is a probe: it looks at the node.
     """
 
     attempt: str
@@ -174,6 +179,7 @@ class JobSpec(NamedTuple):
     linger_s: Number = 0
     patience_s: Number = 0
     overtime_s: Number = 0
+    carry: str = ""
     contract: int = CONTRACT_VERSION
 
 

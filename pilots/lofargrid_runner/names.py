@@ -56,6 +56,10 @@ def validate(spec: JobSpec) -> None:
     for entry in spec.inputs:
         if entry.key:
             harmless_path(entry.key, f"key of input {entry.name}")
+        if entry.carried:
+            harmless_path(entry.carried, f"carried of input {entry.name}")
+    if spec.carry:
+        harmless_name(spec.carry, "carry")
     _distinct([harmless_name(output.filename, "filename") for output in spec.outputs], "filename")
     for output in spec.outputs:
         harmless_path(output.path, f"path of output {output.name}")
@@ -66,6 +70,11 @@ def validate(spec: JobSpec) -> None:
         if path.split("/")[0] in RESERVED:
             raise ValueError(f"path {path!r} is reserved for the runner")
     _validate_limits(spec)
+
+
+def is_probe(spec: JobSpec) -> bool:
+    """Whether an attempt only looks at its node."""
+    return not (spec.commands or spec.inputs or spec.outputs or spec.checks)
 
 
 def _distinct(names: list[str], what: str) -> None:
@@ -81,5 +90,5 @@ def _validate_limits(spec: JobSpec) -> None:
             raise ValueError(f"{what} is {value!r}, a positive number is expected")
     if not isinstance(limits.scratch_mb, (int, float)):
         raise ValueError(f"scratch_mb is {limits.scratch_mb!r}, a number is expected")
-    if not spec.commands or not all(spec.commands):
+    if not (spec.commands or is_probe(spec)) or not all(spec.commands):
         raise ValueError("a job needs commands, and each of them a first word")

@@ -34,8 +34,12 @@ def write_report(folder: str, report: Report) -> None:
 
 
 def forget_report(folder: str) -> None:
-    """Remove the report of an earlier run of this attempt: it would speak for this one."""
-    forget(os.path.join(folder, REPORT_FILE))
+    """Empty the report of an earlier run of this attempt: it would speak for this one.
+
+    The file itself stays: batch systems make much of one that they are to bring home and that is not there.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(os.path.join(folder, REPORT_FILE), 0)
 
 
 def forget(path: str) -> None:

@@ -12,7 +12,7 @@ from . import workdir
 from .contract import LOG_FILE, JobSpec, Reason, Report, Stage, StoredFile, Transfer, to_json
 from .failure import Failure, free_text
 from .log import Log
-from .names import validate
+from .names import is_probe, validate
 from .node import MIB, batch_ids, probe, require_scratch
 from .report import readable, write_report
 from .stop import Stop
@@ -99,18 +99,22 @@ def _stage_in(run: Run) -> None:
     from .stage_in import stage_in
 
     for entry in run.spec.inputs:
-        transfer = stage_in(entry, run.setting.work, run.stop)
+        transfer = stage_in(entry, run.setting.folder, run.setting.work, run.stop)
         run.transfers.append(transfer)
         run.log.line(f"stage-in: {entry.name}: {transfer.size_bytes} bytes, adler32 {transfer.adler32}")
 
 
 def _setup(run: Run) -> None:
+    if is_probe(run.spec):
+        return
     from .environment import prepare
 
     run.place = prepare(run.spec, run.setting.folder, run.setting.work, run.setting.environment)
 
 
 def _payload(run: Run) -> None:
+    if is_probe(run.spec):
+        return
     from .payload import run_payload
 
     assert run.place, "setup made it"
@@ -143,7 +147,7 @@ def _stage_out(run: Run) -> None:
     pause_s = run.setting.pause_s
     while True:
         try:
-            stored = stage_out(run.spec, run.setting.work, run.stop, run.log)
+            stored = stage_out(run.spec, run.setting.folder, run.setting.work, run.stop, run.log)
             break
         except Failure as failure:
             # The payload's work is done: waiting for the storage is cheaper than doing it again.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # pragma: no cover
 MEASUREMENT_SET = "Type = Measurement Set"
 
 
-def stage_in(entry: InputFile, work: str, stop: Stop) -> Transfer:
-    """Bring one input to its place in the work directory.
+def stage_in(entry: InputFile, folder: str, work: str, stop: Stop) -> Transfer:
+    """Bring one input to its place in the work directory, from its URL or from where it was carried in ``folder``.
 
     Raises
     ------
@@ -29,7 +29,8 @@ def stage_in(entry: InputFile, work: str, stop: Stop) -> Transfer:
     began = time.monotonic()
     label = f"{entry.name} ({entry.url})"
     path = os.path.join(work, harmless_path(entry.path, "path"))
-    with _open(entry, label) as stream:
+    place = os.path.join(folder, harmless_path(entry.carried, "carried")) if entry.carried else entry.url
+    with _open(place, label) as stream:
         source = Source(stream, label, stop)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -40,15 +41,17 @@ def stage_in(entry: InputFile, work: str, stop: Stop) -> Transfer:
                 verify(entry, source, label)
         except OSError as error:
             raise scratch_failure(error, work) from error
+    if entry.carried:  # it would take its space twice
+        os.unlink(place)
     if entry.kind == "ms":
         _require_measurement_set(path, label)
     seconds = round(time.monotonic() - began, 3)
     return Transfer(entry.name, entry.url, source.size, seconds, source.adler32, entry.adler32 is not None)
 
 
-def _open(entry: InputFile, label: str) -> BinaryIO:
+def _open(url: str, label: str) -> BinaryIO:
     try:
-        return storage_of(entry.url).open(entry.url)
+        return storage_of(url).open(url)
     except ValueError as error:
         raise Failure(Reason.INPUT_UNREADABLE, f"{label}: {error}") from error
     except (FileNotFoundError, NotADirectoryError) as error:

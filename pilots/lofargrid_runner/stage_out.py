@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .contract import JobSpec, OutputFile, Reason, StoredFile, Transfer
 from .failure import FULL, Failure
 from .log import Log
-from .names import harmless_path
+from .names import harmless_name, harmless_path
 from .stop import Stop
 from .transfers import CHUNK_BYTES, Sink, Source, Storage, storage_of
 
@@ -28,8 +28,8 @@ class Stored(NamedTuple):
     transfer: Transfer
 
 
-def stage_out(spec: JobSpec, work: str, stop: Stop, log: Log) -> list[Stored]:
-    """Store all outputs as ``<filename>.<attempt>`` in the job's destination.
+def stage_out(spec: JobSpec, folder: str, work: str, stop: Stop, log: Log) -> list[Stored]:
+    """Store all outputs as ``<filename>.<attempt>`` in the job's destination, or in ``folder`` to be carried there.
 
     Raises
     ------
@@ -38,13 +38,14 @@ def stage_out(spec: JobSpec, work: str, stop: Stop, log: Log) -> list[Stored]:
     """
     for output in spec.outputs:
         _require(output, work)
+    home = os.path.join(folder, harmless_name(spec.carry, "carry")) if spec.carry else spec.destination
     stored: list[Stored] = []
     try:
         for output in spec.outputs:
-            stored.append(_store(output, spec, work, stop, log))
+            stored.append(_store(output, spec, home, work, stop, log))
     except BaseException:
         for one in stored:
-            _withdraw(one.file.url, log)
+            _withdraw(_url(home, one.file.filename), log)
         raise
     return stored
 
@@ -59,10 +60,10 @@ def _require(output: OutputFile, work: str) -> None:
         raise Failure(Reason.OUTPUT_MISSING, f"{where} is {found} where {expected} is expected")
 
 
-def _store(output: OutputFile, spec: JobSpec, work: str, stop: Stop, log: Log) -> Stored:
+def _store(output: OutputFile, spec: JobSpec, home: str, work: str, stop: Stop, log: Log) -> Stored:
     began = time.monotonic()
     filename = f"{output.filename}.{spec.attempt}"
-    url = f"{spec.destination.rstrip('/')}/{_quoted(filename) if ':' in spec.destination else filename}"
+    url = _url(home, filename)
     storage = _storage(url)
     try:
         earlier = _earlier(storage, url, stop, log)
@@ -76,10 +77,16 @@ def _store(output: OutputFile, spec: JobSpec, work: str, stop: Stop, log: Log) -
     _require_size(storage, url, sink.size, log)
     log.line(f"stage-out: {filename}: {sink.size} bytes, adler32 {sink.adler32}")
     seconds = round(time.monotonic() - began, 3)
+    url = _url(spec.destination, filename)
     return Stored(
         StoredFile(output.name, filename, url, sink.size, sink.adler32),
         Transfer(output.name, url, sink.size, seconds, sink.adler32, verified=False),
     )
+
+
+def _url(folder: str, filename: str) -> str:
+    is_path = folder.startswith("/") or ":" not in folder
+    return f"{folder.rstrip('/')}/{filename if is_path else _quoted(filename)}"
 
 
 def _storage(url: str) -> Storage:

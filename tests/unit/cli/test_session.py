@@ -22,8 +22,9 @@ def refused(seat: Seat, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"backend": "dirac"}, "11: backend: the backend 'dirac' is not in this version. Use local"),
-        ({"sites": ["LCG.SARA.nl"]}, "11: sites: there are no sites to choose from in this version. Use all"),
+        ({"backend": "dirac"}, "11: backend: the backend 'dirac' is not in this version. Use local or htcondor"),
+        ({"sites": ["SURF"]}, "11: sites.0: there is no site 'SURF'. There are local"),
+        ({"backend": "htcondor"}, "11: backend: no site is reached through htcondor. Give a site of your sites.yaml "),
         ({"output": "davs://host/x"}, "7: output: 'davs://host/x' needs a grid storage, which is not in this version"),
         ({"software": "2031"}, "11: software: there is no software release '2031'. There are local"),
         ({"pipeline": "copi"}, "3: pipeline: there is no pipeline 'copi'. There are calibrate-image, copy, "),
@@ -40,8 +41,8 @@ def test_what_this_version_cannot_do_is_told_with_its_line(seat: Seat, changes: 
 
 
 def test_all_that_this_version_cannot_do_is_told_at_once(seat: Seat) -> None:
-    said = refused(seat, backend="htcondor", sites=["a"], output="root://host//x")
-    assert [line.split(": ")[1] for line in said.splitlines()] == ["backend", "sites", "output"]
+    said = refused(seat, sites=["a", "b"], output="root://host//x")
+    assert [line.split(": ")[1] for line in said.splitlines()] == ["sites.0", "sites.1", "output"]
 
 
 def test_less_than_the_policy_asks_for_is_refused_with_every_file_and_the_policys_line(seat: Seat) -> None:

@@ -411,6 +411,7 @@ def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None
         "tier",
         "guarded",
         "tape",
+        "backend",
     }
 
 

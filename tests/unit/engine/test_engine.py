@@ -69,7 +69,7 @@ def test_the_story_of_a_job_that_succeeds(world: World) -> None:
 
 def test_a_tick_counts_its_moves_and_what_is_in_flight(world: World) -> None:
     world.enter(recipe([100, 101], ALONE))
-    assert (world.tick().moves, world.tracker.in_flight("scripted")) == (4, 2)
+    assert (world.tick().moves, world.tracker.in_flight()) == (4, 2)
     idle = world.tick()
     assert (idle.moves, idle.in_flight, idle.troubles) == (0, 2, ())
 
@@ -225,7 +225,7 @@ def test_a_job_that_cannot_be_written_down_fails_and_the_others_go_on(world: Wor
     assert (job.state, job.reason) == (JobState.FAILED, Reason.SUBMIT_FAILED)
     assert "nothing" in job.detail
     assert world.backend.started == [name(100)]
-    assert world.tracker.in_flight("scripted") == 1
+    assert world.tracker.in_flight() == 1
 
 
 def test_when_nothing_can_be_written_down_the_backend_is_left_in_peace(world: World) -> None:
@@ -745,7 +745,7 @@ def test_an_intent_that_the_backend_knows_is_adopted_and_another_is_submitted_ag
     world.tick()
     assert sorted(world.backend.started) == [name(100), name(101), name(102)]
     assert {spec.job: attempt for attempt, spec in world.backend.specs.items()} == intended
-    phases = {one.phase for one in world.tracker.unfinished_attempts("scripted")}
+    phases = {one.phase for one in world.tracker.unfinished_attempts()}
     assert phases == {Phase.QUEUED}
 
 
@@ -775,7 +775,7 @@ def test_an_intent_that_nobody_wants_any_more_is_not_handed_over(world: World) -
     world.cancel()
     world.tick(2)
     assert world.backend.specs == {}
-    assert world.tracker.in_flight("scripted") == 0
+    assert world.tracker.in_flight() == 0
     assert world.job(name(100)).state is JobState.CANCELLED
 
 

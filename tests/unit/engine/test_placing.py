@@ -176,9 +176,9 @@ def test_jobs_go_to_their_data_and_what_finds_no_slot_there_goes_elsewhere(tmp_p
     enter(world, "field", lying_at("SURF", range(100)))
     world.tick()
     assert where(world) == {"SURF": 4, "Juelich": 4}, "to the last one"
-    copies = {one.site: one.copy_s > 0 for one in world.tracker.unfinished_attempts("scripted")}
+    copies = {one.site: one.copy_s > 0 for one in world.tracker.unfinished_attempts()}
     assert copies == {"SURF": False, "Juelich": True}
-    assert {one.remote_from for one in world.tracker.unfinished_attempts("scripted")} == {"", "SURF"}
+    assert {one.remote_from for one in world.tracker.unfinished_attempts()} == {"", "SURF"}
 
 
 def test_copies_under_way_leave_the_links_less_room(tmp_path: Path) -> None:

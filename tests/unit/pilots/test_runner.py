@@ -474,7 +474,7 @@ def test_scratch_that_takes_no_set_up_is_full(attempt: Attempt, monkeypatch: pyt
         {"outputs": (OutputFile("n", "../a", "a"),)},
         {"outputs": (OutputFile("n", "a", "a/b"),)},
         {"outputs": (OutputFile("n", "a", "a"), OutputFile("m", "b", "a"))},
-        {"commands": ()},
+        {"commands": (), "checks": (Check("c", ("true",)),)},
         {"commands": ((),)},
         {"limits": Limits(0, 1)},
         {"limits": Limits(1, "1")},
@@ -704,7 +704,7 @@ def test_the_report_of_an_earlier_run_never_speaks_for_this_one(
     attempt.run()
     monkeypatch.setattr(cli, "run", _failing(5))
     assert cli.main(["run", str(attempt.write())], attempt.environment) == 1
-    assert not (attempt.folder / REPORT_FILE).exists()
+    assert (attempt.folder / REPORT_FILE).read_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -153,14 +153,6 @@ def test_an_attempt_keeps_the_first_time_it_ran_and_what_is_not_told_again(world
     assert world.tracker.attempt("unknown") is None
 
 
-def test_attempts_of_other_backends_are_not_this_ones(world: World) -> None:
-    world.enter(recipe([100]))
-    world.tick()
-    assert world.tracker.in_flight("scripted") == 1
-    assert world.tracker.in_flight("other") == 0
-    assert world.tracker.unfinished_attempts("other") == []
-
-
 def test_a_pause_and_its_end_are_in_the_history(world: World) -> None:
     world.enter(recipe([100]))
     for paused in (True, False):

@@ -1,0 +1,1 @@
+"""HTCondor: jobs handed to a schedd, followed by their event log."""

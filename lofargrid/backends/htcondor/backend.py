@@ -1,0 +1,254 @@
+"""HTCondor as a backend: attempts are jobs of a schedd on this machine, and their event log tells what becomes of them.
+
+Jobs stay in the queue until their end is written down, so that nothing is lost however long nobody looks. All that
+is known is one query of the queue; what has changed is read from the event log, from where the last look ended.
+"""
+
+import tempfile
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from lofargrid_runner.contract import LOG_FILE, JobSpec
+
+from lofargrid.backends.base import Changes, Observation
+from lofargrid.backends.htcondor import schedd, submission
+from lofargrid.backends.htcondor.events import Event, EventLog, What
+from lofargrid.backends.htcondor.folders import SHARED, Folders
+from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd
+from lofargrid.backends.ledger import Ledger
+from lofargrid.commands import run
+from lofargrid.errors import BackendError
+from lofargrid.states import Phase
+
+LOST_AFTER_S = 1200
+"""How long a node may not be heard of before its job goes back to the queue."""
+_LOOK_S = 0.2
+_LINGER_S = 0.05
+_WORDS_S = 20.0
+
+
+class HTCondorBackend:
+    """Runs attempts through HTCondor. See `Backend` for what its calls guarantee.
+
+    Parameters
+    ----------
+    folders
+        Where attempts, their logs and reports are kept.
+    tracker
+        The tracker's id: attempts of others are not looked at.
+    sites
+        What nodes call the sites (GLIDEIN_Site), by our names.
+    bootstrap, template
+        pilots/bootstrap.sh, and the text of the submit description.
+    """
+
+    name = "htcondor"
+
+    def __init__(
+        self, folders: Folders, tracker: str, sites: Mapping[str, str], bootstrap: Path, template: str
+    ) -> None:  # fmt: skip
+        self._folders = folders
+        self._schedd = Schedd(tracker)
+        self._sites = sites
+        self._tracker = tracker
+        self._bootstrap = bootstrap
+        self._template = template
+        self._events = EventLog(folders.log)
+        self._ledger = Ledger()
+        self._jobs: dict[str, QueuedJob] = {}
+        self._attempts: dict[tuple[int, int], str] = {}
+        self._over: set[str] = set()
+        self._shunned: Mapping[str, Collection[str]] = {}
+        self._closed = threading.Event()
+
+    # Handing over
+
+    def submit(self, jobs: Sequence[JobSpec]) -> None:
+        """See `Backend.submit`."""
+        new = [one for one in jobs if one.attempt not in self._jobs and not self._folders.has_ended(one.attempt)]
+        # Somebody wrote these down before, and died: before HTCondor had them, or after.
+        tried = [one.attempt for one in new if self._folders.is_there(one.attempt)]
+        for one in self._schedd.some(tried) if tried else ():
+            self._know(one)
+        new = [one for one in new if one.attempt not in self._jobs]
+        if new:
+            self._submit(new)
+
+    def _submit(self, jobs: Sequence[JobSpec]) -> None:
+        lines = []
+        for one in jobs:
+            carried, brought = self._folders.write(one)
+            shunned = () if one.node else self._shunned.get(one.site, ())
+            lines.append(submission.line(one, self._sites[one.site], shunned, carried, brought))
+        places: dict[str, Path | str | int] = {
+            "bootstrap": self._bootstrap,
+            "attempts": self._folders.active,
+            "log": self._folders.log,
+            "shared": SHARED,
+            "lost_after_s": LOST_AFTER_S,
+            "tracker": self._tracker,
+        }
+        description = submission.describe(self._template, places)
+        with tempfile.NamedTemporaryFile("w", prefix="lofargrid-", suffix=".items") as items:
+            items.write("\n".join(lines) + "\n")
+            items.flush()
+            cluster, first = self._schedd.submit(description, submission.FIELDS, Path(items.name))
+        for proc, one in enumerate(jobs, first):
+            self._know(QueuedJob(cluster, proc, one.attempt, schedd.IDLE))
+
+    def _know(self, job: QueuedJob) -> None:
+        self._jobs[job.attempt] = job
+        self._attempts[job.cluster, job.proc] = job.attempt
+
+    # What becomes of them
+
+    def changes(self, cursor: str | None) -> Changes:
+        """See `Backend.changes`. What was told before ``cursor`` is not kept, here or in the queue."""
+        if cursor is None:
+            return self._all()
+        self._acknowledge(cursor)
+        events = self._events.read()
+        if events is None:
+            # The log is not the one that we have read from: what it would have told is in the queue.
+            self._all()
+        else:
+            for event in events:
+                self._happened(event)
+        return self._ledger.since()
+
+    def _all(self) -> Changes:
+        self._events.skip()
+        jobs = self._schedd.all()
+        for one in jobs:
+            self._know(one)
+            # One that was told already stays in the queue for a moment.
+            if one.attempt not in self._over and not self._folders.has_ended(one.attempt):
+                self._see(self._observed(one))
+        known = [one.attempt for one in jobs if not self._folders.has_ended(one.attempt)]
+        return self._ledger.now(known)
+
+    def _observed(self, job: QueuedJob) -> Observation:
+        if job.status == schedd.COMPLETED:
+            return self._folders.outcome(job.attempt)
+        if job.status == schedd.REMOVED and not job.shadows:
+            return self._removed(job)
+        if job.status == schedd.HELD:
+            return Observation(job.attempt, Phase.HELD, detail=job.hold, batch_id=job.id)
+        if job.status == schedd.IDLE or not job.shadows:
+            return Observation(job.attempt, Phase.QUEUED, batch_id=job.id)
+        return Observation(job.attempt, Phase.RUNNING, node=job.node, batch_id=job.id)
+
+    def _happened(self, event: Event) -> None:
+        attempt = self._attempts.get((event.cluster, event.proc))
+        if attempt is None or attempt in self._over:
+            return
+        job = self._jobs[attempt]
+        if event.what is What.ENDED:
+            self._see(self._folders.outcome(attempt))
+        elif event.what is What.REMOVED:
+            self._see(self._removed(job, event.text))
+        elif event.what is What.HELD:
+            self._see(Observation(attempt, Phase.HELD, detail=event.text, batch_id=job.id))
+        elif event.what is What.RUNS:
+            self._see(Observation(attempt, Phase.RUNNING, node=event.node, batch_id=job.id))
+        else:
+            self._see(Observation(attempt, Phase.QUEUED, batch_id=job.id))
+
+    def _removed(self, job: QueuedJob, text: str = "") -> Observation:
+        why = text or job.removal or "removed from the queue"
+        return self._folders.outcome(job.attempt, self._schedd.spool(job.cluster, job.proc), why)
+
+    def _see(self, observation: Observation) -> None:
+        if observation.phase in (Phase.ENDED, Phase.LOST):
+            self._over.add(observation.attempt)
+        self._ledger.add(observation)
+
+    def _acknowledge(self, cursor: str) -> None:
+        """Let those leave the queue whose end was told."""
+        over = [one.attempt for one in self._ledger.before(cursor) if one.phase in (Phase.ENDED, Phase.LOST)]
+        ids = [self._jobs[one].id for one in over if one in self._jobs]
+        if ids:
+            self._schedd.let_go(ids)
+        for attempt in over:
+            self._folders.put_away(attempt)
+            job = self._jobs.pop(attempt, None)
+            if job:
+                self._attempts.pop((job.cluster, job.proc), None)
+        self._ledger.forget(cursor)
+
+    # And the rest of the port
+
+    def cancel(self, attempts: Sequence[str]) -> None:
+        """See `Backend.cancel`."""
+        wanted = [one for one in attempts if one not in self._over and not self._folders.has_ended(one)]
+        unknown = [one for one in wanted if one not in self._jobs]
+        found = [self._jobs[one] for one in wanted if one in self._jobs]
+        found += self._schedd.some(unknown) if unknown else []
+        ids = [one.id for one in found if one.status not in (schedd.REMOVED, schedd.COMPLETED)]
+        if ids:
+            self._schedd.remove(ids)
+
+    def avoid(self, nodes: Mapping[str, Collection[str]]) -> None:
+        """See `Backend.avoid`."""
+        for site in {*nodes, *self._shunned} & self._sites.keys():
+            self._schedd.shun(self._sites[site], submission.nodes(nodes.get(site, ())))
+        self._shunned = {site: tuple(names) for site, names in nodes.items()}
+
+    def fetch(self, attempt: str, into: Path) -> list[Path]:
+        """See `Backend.fetch`. From a node that works HTCondor brings the end of the log."""
+        found = self._folders.fetch(attempt, into)
+        if found or not self._folders.is_there(attempt):
+            return found
+        job = self._jobs.get(attempt) or next(iter(self._schedd.some([attempt])), None)
+        if job is None:
+            return []
+        told = run(["condor_tail", "-no-stdout", "-maxbytes", "1000000", job.id, LOG_FILE], timeout_s=_WORDS_S)
+        if told.exit_code or not told.stdout:
+            return []
+        log = into / LOG_FILE
+        log.write_text(told.stdout)
+        return [log]
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Backend.wait`."""
+        waited_s = 0.0
+        while waited_s < timeout_s and not self._closed.is_set():
+            if self._events.has_grown():
+                self._closed.wait(_LINGER_S)
+                return
+            self._closed.wait(min(_LOOK_S, timeout_s - waited_s))
+            waited_s += _LOOK_S
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._closed.set()
+        self._events.close()
+
+
+def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, str], content: Path) -> HTCondorBackend:
+    """Open HTCondor as a backend.
+
+    Parameters
+    ----------
+    root
+        The folder of its attempts.
+    runner
+        The runner's zipapp.
+    tracker
+        The tracker's id.
+    sites
+        What nodes call the sites, by our names.
+    content
+        The folder that holds jdl/ and pilots/.
+
+    Raises
+    ------
+    BackendError
+        Its folders cannot be made, or what it needs cannot be read.
+    """
+    try:
+        template = (content / "jdl" / "htcondor.sub.j2").read_text()
+    except OSError as error:
+        raise BackendError(f"cannot read {error.filename}: {error.strerror}") from None
+    return HTCondorBackend(Folders(root, runner), tracker, sites, content / "pilots" / "bootstrap.sh", template)

@@ -1,0 +1,209 @@
+"""The folders of attempts on the submit host: what travels from there to the nodes, and what comes home."""
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+from lofargrid_runner.contract import (
+    JOB_FILE,
+    LOG_FILE,
+    REPORT_FILE,
+    InputFile,
+    JobSpec,
+    Report,
+    report_from_json,
+    to_json,
+)
+
+from lofargrid.backends.base import NO_REPORT, Observation
+from lofargrid.errors import BackendError
+from lofargrid.names import path_of
+from lofargrid.states import Phase
+
+OUT = "out"
+WORDS = "runner.log"
+SHARED = "../../shared"
+"""Seen from the folder of an attempt."""
+_TAIL_BYTES = 500
+
+
+class Folders:
+    """A folder for each attempt, below ``active/`` until its end was told, then below ``ended/``.
+
+    HTCondor reads and writes there. Names that it is given are ours alone: inputs and the sandbox are links beside the
+    job, whatever they are called elsewhere, and the folder ``out`` is a link to where outputs are wanted.
+
+    Parameters
+    ----------
+    root
+        Holds them.
+    runner
+        The runner's zipapp.
+    """
+
+    def __init__(self, root: Path, runner: Path) -> None:
+        self.active = root / "active"
+        self.ended = root / "ended"
+        self.log = root / "events.log"
+        self._shared = root / "shared"
+        try:
+            for folder in (self.active, self.ended, self._shared / "empty" / OUT):
+                folder.mkdir(parents=True, exist_ok=True)
+            for name in (REPORT_FILE, LOG_FILE):
+                (self._shared / "empty" / name).touch()
+            self.log.touch()
+            _link(self._shared / "runner.pyz", runner)
+        except OSError as error:
+            raise BackendError(f"cannot make {error.filename or root}: {error.strerror}") from None
+
+    def is_there(self, attempt: str) -> bool:
+        """Whether an attempt was written down before, and has not ended."""
+        return (self.active / attempt / JOB_FILE).exists()
+
+    def has_ended(self, attempt: str) -> bool:
+        """Whether an attempt's end was told."""
+        return (self.ended / attempt).exists()
+
+    def write(self, spec: JobSpec) -> tuple[list[str], list[str]]:
+        """Write down an attempt.
+
+        Returns
+        -------
+        carried, brought
+            What is to travel to the node besides the runner and the job, and home from it besides report and log;
+            names relative to the attempt's folder.
+
+        Raises
+        ------
+        BackendError
+            The disk does not take it.
+        """
+        folder = self.active / spec.attempt
+        try:
+            folder.mkdir(exist_ok=True)
+            sandbox = self._link_sandbox(spec)
+            inputs = [self._link_input(folder, number, one) for number, one in enumerate(spec.inputs)]
+            if spec.outputs:
+                home = Path(path_of(spec.destination))
+                home.mkdir(parents=True, exist_ok=True)
+                _link(folder / OUT, home)
+            travelling = spec._replace(inputs=tuple(inputs), sandbox=sandbox, carry=OUT if spec.outputs else "")
+            part = folder / f"{JOB_FILE}.part"
+            part.write_text(to_json(travelling))
+            part.replace(folder / JOB_FILE)
+        except OSError as error:
+            raise BackendError(f"cannot write {error.filename or folder}: {error.strerror}") from None
+        carried = [one.carried for one in inputs if one.carried]
+        if sandbox:
+            carried.append(f"{SHARED}/{sandbox}")
+        if spec.outputs:
+            carried.append(f"{SHARED}/empty/{OUT}")
+        return carried, [OUT] if spec.outputs else []
+
+    def _link_sandbox(self, spec: JobSpec) -> str:
+        if not spec.sandbox:
+            return ""
+        name = f"sandbox-{hashlib.sha256(spec.sandbox.encode()).hexdigest()[:16]}"
+        _link(self._shared / name, Path(spec.sandbox))
+        return name
+
+    def _link_input(self, folder: Path, number: int, one: InputFile) -> InputFile:
+        """An input as the node finds it. One that is not there is left to the runner to miss: it says so best."""
+        if not one.url.startswith(("file:", "/")) or not Path(path_of(one.url)).is_file():
+            return one
+        name = f"in{number}"
+        _link(folder / name, Path(path_of(one.url)))
+        return one._replace(carried=name)
+
+    def outcome(self, attempt: str, spool: Path | None = None, detail: str = "") -> Observation:
+        """Tell how an attempt ended, by what it left.
+
+        Parameters
+        ----------
+        attempt
+            The attempt.
+        spool
+            Where HTCondor has put what came from one that was removed.
+        detail
+            What to tell where there is no report.
+        """
+        folder = self.active / attempt
+        if spool is not None:
+            for name in (REPORT_FILE, LOG_FILE):
+                if (spool / name).exists():
+                    shutil.copyfile(spool / name, folder / name)
+        try:
+            text = (folder / REPORT_FILE).read_text()
+        except OSError:
+            text = ""
+        if not text:
+            return Observation(attempt, Phase.LOST, detail=detail or f"{NO_REPORT}{self._last_words(folder)}")
+        try:
+            report = report_from_json(text)
+        except ValueError as error:
+            return Observation(attempt, Phase.LOST, detail=f"its report cannot be read: {error}")
+        missing = _missing(report)
+        if missing:
+            return Observation(attempt, Phase.LOST, detail=f"it succeeded, but {missing} did not come home")
+        return Observation(attempt, Phase.ENDED, report, text)
+
+    def _last_words(self, folder: Path) -> str:
+        """What an attempt without a report said last."""
+        try:
+            with (folder / WORDS).open("rb") as stream:
+                stream.seek(max(stream.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
+                words = stream.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        last = next((line.strip() for line in reversed(words) if line.strip()), "")
+        return f": {re.sub('[^ -~]', '?', last)}" if last else ""
+
+    def put_away(self, attempt: str) -> None:
+        """Let an attempt be over: its end was told.
+
+        Raises
+        ------
+        BackendError
+            The disk does not let it.
+        """
+        try:
+            (self.active / attempt).rename(self.ended / attempt)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise BackendError(f"cannot put away {self.active / attempt}: {error.strerror}") from None
+
+    def fetch(self, attempt: str, into: Path) -> list[Path]:
+        """Copy log, report and words of an attempt, as far as they came home."""
+        found = []
+        for root in (self.active, self.ended):
+            for name in (LOG_FILE, REPORT_FILE, WORDS):
+                source = root / attempt / name
+                if source.exists() and source.stat().st_size:
+                    found.append(Path(shutil.copyfile(source, into / name)))
+        return found
+
+
+def _missing(report: Report) -> str:
+    """The first output of a report that does not stand where it should with the size that it should have."""
+    for one in report.outputs:
+        try:
+            if Path(path_of(one.url)).stat().st_size != one.size_bytes:
+                return one.filename
+        except OSError:
+            return one.filename
+    return ""
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make a link, or turn it to another target, at once."""
+    try:
+        link.symlink_to(target.absolute())
+    except FileExistsError:
+        if link.readlink() != target.absolute():
+            part = link.with_name(f"{link.name}.{os.getpid()}.part")
+            part.unlink(missing_ok=True)
+            part.symlink_to(target.absolute())
+            part.replace(link)

@@ -1,0 +1,177 @@
+"""The schedd that jobs are handed to: every call to HTCondor is made here, and fails in one way."""
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import classad2
+import htcondor2
+
+from lofargrid.errors import BackendError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SEPARATOR = "\x1f"
+_AT_ONCE = 1000
+_ASKED = [
+    "ClusterId", "ProcId", "LofargridAttempt", "JobStatus", "CurrentHosts", "RemoteHost", "LastRemoteHost",
+    "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "RemoveReason", "ExitCode", "ExitBySignal", "ExitSignal",
+]  # fmt: skip
+
+IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
+"""The values of JobStatus that we tell apart."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """What the schedd says of one attempt."""
+
+    cluster: int
+    proc: int
+    attempt: str
+    status: int
+    shadows: int = 0
+    node: str = ""
+    hold: str = ""
+    removal: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id that a site admin may hold."""
+        return f"{self.cluster}.{self.proc}"
+
+
+def answered(call: Callable[P, R]) -> Callable[P, R]:
+    """Let a call that HTCondor does not answer fail as one that may be made again.
+
+    Raises
+    ------
+    BackendError
+        No answer, or a refusal, in HTCondor's words.
+    """
+
+    @functools.wraps(call)
+    def ask(*arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a submit description; they are for its writer, that is us
+                return call(*arguments, **options)
+        except (htcondor2.HTCondorException, classad2.ClassAdException, OSError, RuntimeError) as error:
+            words = " ".join(str(error).split()) or "no reason is given"
+            raise BackendError(f"HTCondor did not do what it was asked: {words}") from None
+
+    return ask
+
+
+class Schedd:
+    """One tracker's jobs in the queue of the schedd that HTCondor's configuration names.
+
+    Parameters
+    ----------
+    tracker
+        The tracker's id.
+    """
+
+    def __init__(self, tracker: str) -> None:
+        self._tracker = tracker
+        self._ours = f"LofargridTracker =?= {quoted(tracker)}"
+
+    @answered
+    def submit(self, description: str, fields: Sequence[str], items: Path) -> tuple[int, int]:
+        """Hand over a proc for each line of a file.
+
+        Returns
+        -------
+        cluster, first_proc
+            The procs are numbered in the order of the lines.
+        """
+        queue = f"{', '.join(fields)} from {items}"
+        result = self._schedd().submit(htcondor2.Submit(description), queue=queue)
+        return result.cluster(), result.first_proc()
+
+    @answered
+    def all(self) -> list[QueuedJob]:
+        """All jobs of this tracker that are in the queue."""
+        return [_queued(ad) for ad in self._schedd().query(self._ours, projection=_ASKED)]
+
+    @answered
+    def some(self, attempts: Sequence[str]) -> list[QueuedJob]:
+        """Those of some attempts that are in the queue."""
+        schedd = self._schedd()
+        found: list[QueuedJob] = []
+        for names in _portions(attempts):
+            among = f"stringListMember(LofargridAttempt, {quoted(','.join(names))})"
+            found += [_queued(ad) for ad in schedd.query(f"{self._ours} && {among}", projection=_ASKED)]
+        return found
+
+    @answered
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove jobs; a running one is asked to end first."""
+        for portion in _portions(ids):
+            self._schedd().act(htcondor2.JobAction.Remove, portion, reason="lofargrid does not want it any more")
+
+    @answered
+    def let_go(self, ids: Sequence[str]) -> None:
+        """Let ended jobs leave the queue."""
+        for portion in _portions(ids):
+            self._schedd().edit(portion, "LofargridTold", "true")
+
+    @answered
+    def shun(self, site: str, nodes: str) -> None:
+        """Keep the jobs of a site that have not ended from some nodes, a list with commas."""
+        where = f"{self._ours} && LofargridSite == {quoted(site)} && (JobStatus <= 2 || JobStatus > 4)"
+        schedd = self._schedd()
+        if schedd.query(where, projection=["ProcId"], limit=1):
+            schedd.edit(where, "LofargridShunned", quoted(nodes))
+
+    def spool(self, cluster: int, proc: int) -> Path:
+        """Where the schedd on this machine puts what comes from a job that was removed."""
+        root = Path(htcondor2.param.get("SPOOL", "/var/lib/condor/spool"))
+        return root / str(cluster % 10000) / str(proc % 10000) / f"cluster{cluster}.proc{proc}.subproc0"
+
+    def _schedd(self) -> Any:
+        # Each time anew: the schedd may have come back at another port.
+        name = htcondor2.param.get("SCHEDD_HOST", "")
+        if not name:
+            return htcondor2.Schedd()
+        return htcondor2.Schedd(htcondor2.Collector().locate(htcondor2.DaemonType.Schedd, name))
+
+
+def quoted(text: str) -> str:
+    """A text as a ClassAd literal."""
+    return str(classad2.quote(text))
+
+
+def _queued(ad: Mapping[str, Any]) -> QueuedJob:
+    host = str(ad.get("RemoteHost") or ad.get("LastRemoteHost") or "")
+    hold = ""
+    if ad["JobStatus"] == HELD:
+        hold = told_hold(ad.get("HoldReason", ""), ad.get("HoldReasonCode", 0), ad.get("HoldReasonSubCode", 0))
+    return QueuedJob(
+        cluster=int(ad["ClusterId"]),
+        proc=int(ad["ProcId"]),
+        attempt=str(ad["LofargridAttempt"]),
+        status=int(ad["JobStatus"]),
+        shadows=int(ad.get("CurrentHosts", 0)),
+        node=node_of(host),
+        hold=hold,
+        removal=str(ad.get("RemoveReason", "")),
+    )
+
+
+def told_hold(text: str, code: int, subcode: int) -> str:
+    """Why HTCondor holds a job, with the numbers that its manual lists."""
+    return f"held by HTCondor: {' '.join(str(text).split())} (code {code}, subcode {subcode})"
+
+
+def node_of(slot: str) -> str:
+    """The node of a slot: ``slot1_2@node.example``."""
+    return slot.rpartition("@")[2]
+
+
+def _portions(names: Iterable[str]) -> list[list[str]]:
+    every = list(names)
+    return [every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE)]

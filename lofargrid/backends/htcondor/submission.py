@@ -1,0 +1,81 @@
+"""Pure: attempts become a submit description and a line each in the list that it queues from."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from lofargrid_runner.contract import JobSpec
+
+SEPARATOR = "\x1f"
+FIELDS = (
+    "attempt", "job", "production", "step", "owner", "site", "node", "avoid", "shunned", "cores", "memory_mb",
+    "scratch_kb", "carried", "brought",
+)  # fmt: skip
+"""What differs between the jobs of one submit description."""
+
+_TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+_ODD = re.compile(r"[^A-Za-z0-9._@:+-]")
+
+
+def describe(template: str, places: Mapping[str, Path | str | int]) -> str:
+    """The submit description.
+
+    Parameters
+    ----------
+    template
+        The text of jdl/htcondor.sub.j2.
+    places
+        What it names, besides the fields.
+    """
+    return _TEMPLATES.from_string(template).render(**places, fields=", ".join(FIELDS))
+
+
+def line(
+    spec: JobSpec, site: str, shunned: Collection[str], carried: Sequence[str], brought: Sequence[str]
+) -> str:  # fmt: skip
+    """One attempt in the list.
+
+    Parameters
+    ----------
+    spec
+        The attempt.
+    site
+        What nodes of its site call it, in GLIDEIN_Site.
+    shunned
+        Nodes of the site that get no jobs.
+    carried, brought
+        Files that travel to the node and home, besides those of every job.
+    """
+    values = {
+        "attempt": spec.attempt,
+        "job": spec.job,
+        "production": spec.production or "-",
+        "step": spec.step,
+        "owner": spec.owner,
+        "site": site,
+        "node": spec.node,
+        "avoid": ",".join(sorted(spec.avoid)),
+        "shunned": nodes(shunned),
+        "cores": str(spec.limits.cores),
+        "memory_mb": str(spec.limits.memory_mb),
+        # The inputs travel twice over: as they came, and unpacked. Whoever wrote scratch_mb has counted both.
+        "scratch_kb": str(max(int(spec.limits.scratch_mb * 1024), 1)),
+        "carried": "".join(f",{one}" for one in carried),
+        "brought": "".join(f",{one}" for one in brought),
+    }
+    plain = (",".join(map(_plain, values[one].split(","))) if one in _LISTS else _plain(values[one]) for one in FIELDS)
+    return SEPARATOR.join(plain)
+
+
+_LISTS = ("avoid", "shunned", "carried", "brought")
+
+
+def nodes(names: Collection[str]) -> str:
+    """Nodes as a ClassAd list. Their names came in reports from nodes: nothing in them may mean anything."""
+    return ",".join(sorted(_plain(one) for one in names))
+
+
+def _plain(text: str) -> str:
+    """A text in which a submit description sees no macro, quote or separator."""
+    return _ODD.sub("_", text) if not text.startswith("../") else text
