@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from lofargrid_runner.contract import InputFile, JobSpec, Limits, Reason, report_from_json
 
+from lofargrid import assets
 from lofargrid.backends.base import Backend, Observation
 from lofargrid.backends.local import LocalBackend
 from lofargrid.model import Site
@@ -107,10 +109,10 @@ class Local:
     pipes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.opened: list[LocalBackend] = []
+        self.opened: list[Backend] = []
         self.backend = self.reopen()
 
-    def reopen(self) -> LocalBackend:
+    def reopen(self) -> Backend:
         self.opened.append(LocalBackend(self.folder / "attempts", self.runner, self.slots))
         return self.opened[-1]
 
@@ -144,6 +146,29 @@ class Local:
             backend.close()
         for pipe in self.pipes.values():
             os.close(pipe)
+
+
+class Condor(Local):
+    """A real HTCondor pool with the true runner."""
+
+    def __post_init__(self) -> None:
+        self.tracker = secrets.token_hex(4)
+        super().__post_init__()
+
+    def reopen(self) -> Backend:
+        from lofargrid.backends.htcondor.backend import open_htcondor
+
+        root = self.folder / "attempts"
+        self.opened.append(open_htcondor(root, self.runner, self.tracker, {SITE: SITE}, assets.content()))
+        return self.opened[-1]
+
+    def close(self) -> None:
+        from lofargrid.backends.htcondor.schedd import Schedd
+
+        # The pool outlives a test, and its jobs would hold the nodes.
+        schedd = Schedd(self.tracker)
+        schedd.remove([one.id for one in schedd.all()])
+        super().close()
 
 
 class Simulated:

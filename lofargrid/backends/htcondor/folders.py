@@ -89,7 +89,7 @@ class Folders:
                 home = Path(path_of(spec.destination))
                 home.mkdir(parents=True, exist_ok=True)
                 _link(folder / OUT, home)
-            travelling = spec._replace(inputs=tuple(inputs), sandbox=sandbox, carry=OUT if spec.outputs else "")
+            travelling = spec._replace(inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if spec.outputs else "")
             part = folder / f"{JOB_FILE}.part"
             part.write_text(to_json(travelling))
             part.replace(folder / JOB_FILE)
@@ -97,17 +97,19 @@ class Folders:
             raise BackendError(f"cannot write {error.filename or folder}: {error.strerror}") from None
         carried = [one.carried for one in inputs if one.carried]
         if sandbox:
-            carried.append(f"{SHARED}/{sandbox}")
+            carried.append(sandbox)
         if spec.outputs:
             carried.append(f"{SHARED}/empty/{OUT}")
         return carried, [OUT] if spec.outputs else []
 
     def _link_sandbox(self, spec: JobSpec) -> str:
+        """Link the folder that holds the sandbox, and name the sandbox in it: a link to a folder does not travel."""
         if not spec.sandbox:
             return ""
-        name = f"sandbox-{hashlib.sha256(spec.sandbox.encode()).hexdigest()[:16]}"
-        _link(self._shared / name, Path(spec.sandbox))
-        return name
+        folder = Path(spec.sandbox).parent
+        name = f"sandboxes-{hashlib.sha256(bytes(folder)).hexdigest()[:16]}"
+        _link(self._shared / name, folder)
+        return f"{SHARED}/{name}/{Path(spec.sandbox).name}"
 
     def _link_input(self, folder: Path, number: int, one: InputFile) -> InputFile:
         """An input as the node finds it. One that is not there is left to the runner to miss: it says so best."""

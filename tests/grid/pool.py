@@ -1,0 +1,347 @@
+"""A real HTCondor pool on this machine: a head, and nodes that each are a machine of their own as far as a job can tell.
+
+A node has its own host name, and does not see the folders that are hidden from it. Everything runs as `nobody` of a
+user namespace, on loopback, in one folder below /tmp: HTCondor's configuration has no way to write a space in a path.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE_S = 60.0
+DOMAIN = "lofargrid.test"
+AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "setpriv", "--pdeathsig", "QUIT")
+AS_MACHINE = ("unshare", "--user", "--map-root-user", "--mount", "--uts")
+# Its words: the host name, how many folders are hidden, these, the command.
+ENTER = """\
+hostname "$1"; hidden=$2; shift 2
+while [ "$hidden" -gt 0 ]; do mount -t tmpfs none "$1" || exit 1; shift; hidden=$((hidden - 1)); done
+exec "$@"
+"""
+WRAPPER = """\
+#!/bin/sh
+echo "this worker node is broken" >&2
+exit 77
+"""
+COMMON = """\
+RELEASE_DIR = {prefix}/usr
+BIN = $(RELEASE_DIR)/bin
+SBIN = $(RELEASE_DIR)/sbin
+LIB = $(RELEASE_DIR)/lib/condor
+LIBEXEC = $(RELEASE_DIR)/libexec/condor
+SHARE = $(RELEASE_DIR)/share/condor
+LOCAL_DIR = {folder}
+LOG = {folder}/log
+SPOOL = {folder}/spool
+RUN = {folder}/run
+LOCK = {folder}/lock
+EXECUTE = {folder}/execute
+ETC = {folder}
+LOCAL_CONFIG_FILE =
+LOCAL_CONFIG_DIR =
+DAEMON_SOCKET_DIR = auto
+CONDOR_HOST = 127.0.0.1
+COLLECTOR_HOST = 127.0.0.1:{port}
+NETWORK_INTERFACE = 127.0.0.1
+BIND_ALL_INTERFACES = False
+NO_DNS = True
+DEFAULT_DOMAIN_NAME = {domain}
+UID_DOMAIN = {domain}
+TRUST_DOMAIN = {domain}
+FILESYSTEM_DOMAIN = {host}
+NETWORK_HOSTNAME = {host}
+SEC_DEFAULT_AUTHENTICATION = REQUIRED
+SEC_DEFAULT_AUTHENTICATION_METHODS = {methods}
+SEC_DEFAULT_ENCRYPTION = REQUIRED
+SEC_DEFAULT_INTEGRITY = REQUIRED
+# The newer bindings ask for it, the older pool does not know it.
+SEC_FS_ENFORCE_CHANNEL_BINDING = False
+SEC_PASSWORD_DIRECTORY = {folder}/passwords.d
+SEC_TOKEN_POOL_SIGNING_KEY_FILE = {folder}/passwords.d/POOL
+SEC_TOKEN_DIRECTORY = {folder}/tokens.d
+SEC_TOKEN_SYSTEM_DIRECTORY = {folder}/tokens.d
+ALLOW_READ = *@{domain}
+ALLOW_WRITE = *@{domain}
+ALLOW_DAEMON = nobody@{domain} condor@{domain} node@{domain}
+ALLOW_ADVERTISE_STARTD = $(ALLOW_DAEMON)
+ALLOW_ADVERTISE_MASTER = $(ALLOW_DAEMON)
+ALLOW_ADVERTISE_SCHEDD = $(ALLOW_DAEMON)
+ALLOW_NEGOTIATOR = $(ALLOW_DAEMON)
+ALLOW_ADMINISTRATOR = $(ALLOW_DAEMON)
+ALLOW_CLIENT = *
+UPDATE_INTERVAL = 2
+POLLING_INTERVAL = 1
+CONDOR_FSYNC = False
+PREEN =
+SHUTDOWN_GRACEFUL_TIMEOUT = 20
+SHUTDOWN_FAST_TIMEOUT = 10
+"""
+HEAD = """\
+DAEMON_LIST = MASTER, COLLECTOR, NEGOTIATOR, SCHEDD
+USE_SHARED_PORT = True
+SHARED_PORT_PORT = {port}
+COLLECTOR_NAME = {domain}
+SCHEDD_NAME = submit@{domain}
+SCHEDD_HOST = $(SCHEDD_NAME)
+QUEUE_SUPER_USERS = nobody, condor
+NEGOTIATOR_INTERVAL = 1
+NEGOTIATOR_MIN_INTERVAL = 1
+NEGOTIATOR_CYCLE_DELAY = 1
+SCHEDD_INTERVAL = 2
+SCHEDD_MIN_INTERVAL = 1
+PERIODIC_EXPR_INTERVAL = 2
+SHADOW_QUEUE_UPDATE_INTERVAL = 5
+JOB_START_DELAY = 0
+MAX_JOBS_SUBMITTED = 1000000
+MAX_JOBS_PER_SUBMISSION = 200000
+MAX_JOBS_PER_OWNER = 1000000
+DELEGATE_JOB_GSI_CREDENTIALS = False
+"""
+NODE = """\
+DAEMON_LIST = MASTER, STARTD
+USE_SHARED_PORT = False
+NUM_CPUS = {cpus}
+MEMORY = {memory_mb}
+NUM_SLOTS_TYPE_1 = 1
+SLOT_TYPE_1 = 100%
+SLOT_TYPE_1_PARTITIONABLE = True
+START = True
+SUSPEND = False
+PREEMPT = False
+KILL = False
+WANT_SUSPEND = False
+WANT_VACATE = True
+RUNBENCHMARKS = 0
+STARTER_UPDATE_INTERVAL = 2
+STARTER_INITIAL_UPDATE_INTERVAL = 1
+SEC_USE_FAMILY_SESSION = False
+SINGULARITY = /bin/false
+DOCKER =
+STARTD_ENFORCE_DISK_LIMITS = False
+USE_PID_NAMESPACES = False
+CGROUP_BASE =
+BASE_CGROUP =
+GLIDEIN_Site = "{site}"
+STARTD_ATTRS = $(STARTD_ATTRS) GLIDEIN_Site
+STARTER_JOB_ENVIRONMENT = "PATH='{path}'"
+"""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A worker node of a site. On a ``broken`` one every job fails at once."""
+
+    site: str
+    name: str
+    cpus: int = 2
+    memory_mb: int = 8000
+    broken: bool = False
+
+    @property
+    def host(self) -> str:
+        """Its host name, as a job sees it and as HTCondor calls the machine."""
+        return f"{self.name}.{self.site.lower()}.{DOMAIN}"
+
+
+class Pool:
+    """A pool that lives as long as the context it is opened in, or as this process.
+
+    Parameters
+    ----------
+    prefix
+        Where HTCondor was unpacked, by .ci/install-htcondor.
+    nodes
+        Its worker nodes.
+    hidden
+        Folders that the nodes do not see.
+    path
+        PATH of jobs.
+    """
+
+    def __init__(self, prefix: Path, nodes: Sequence[Node], hidden: Sequence[Path] = (), path: str = "") -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-pool-", dir="/tmp"))
+        self.folder.chmod(0o755)
+        self.nodes = {node.name: node for node in nodes}
+        self._prefix = prefix
+        self._hidden = [str(one) for one in hidden]
+        self._path = path or os.environ["PATH"]
+        self._port = _free_port()
+        self._key = secrets.token_hex(32).encode()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def config(self) -> Path:
+        """The configuration of whoever submits to it."""
+        return self.folder / "head" / "condor_config"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs that speaks to it."""
+        return {
+            "CONDOR_CONFIG": str(self.config),
+            "CONDOR_IDS": "65534.65534",
+            "PATH": f"{self._prefix}/usr/bin:{os.environ['PATH']}",
+        }
+
+    def __enter__(self) -> Pool:
+        self._configure("head", f"submit.{DOMAIN}", "FS, IDTOKENS", HEAD.format(port=self._port, domain=DOMAIN))
+        self.start_head()
+        for name in self.nodes:
+            self._admit(name)
+            self.start_node(name)
+        self.until_nodes(set(self.nodes))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed(list(self._processes)):
+            self._end(name, signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+    def start_head(self) -> None:
+        """Start collector, negotiator and schedd."""
+        self._start("head", [*AS_NOBODY])
+        self._until(lambda: self._ask("condor_status", "-schedd", "-af", "Name").strip() != "", "the schedd is not there")
+
+    def start_node(self, name: str) -> None:
+        """Start a node, or start it again."""
+        node = self.nodes[name]
+        enter = [*AS_MACHINE, "sh", "-c", ENTER, "node", node.host, str(len(self._hidden)), *self._hidden]
+        self._start(name, [*enter, *AS_NOBODY])
+
+    def stop(self, name: str) -> None:
+        """End the head or a node in good order."""
+        self._end(name, signal.SIGTERM)
+
+    def kill(self, name: str) -> None:
+        """End the head or a node as a power cut does."""
+        process = self._processes.pop(name)
+        for pid in [*_below(process.pid), process.pid]:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+    def until_nodes(self, names: set[str]) -> None:
+        """Return when the collector knows these nodes and no others."""
+        hosts = {self.nodes[name].host for name in names}
+        self._until(lambda: set(self._ask("condor_status", "-af", "Machine").split()) == hosts, f"not there: {hosts}")
+
+    def queue(self) -> list[str]:
+        """The ids of all jobs in the queue."""
+        return self._ask("condor_q", "-allusers", "-af", "LofargridAttempt").split()
+
+    def _ask(self, *words: str) -> str:
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout if done.returncode == 0 else ""
+
+    def _configure(self, name: str, host: str, methods: str, rest: str) -> None:
+        folder = self.folder / name
+        for sub, mode in (("log", 0o755), ("spool", 0o755), ("run", 0o755), ("lock", 0o755), ("execute", 0o755),
+                          ("passwords.d", 0o700), ("tokens.d", 0o700)):  # fmt: skip
+            (folder / sub).mkdir(parents=True)
+            (folder / sub).chmod(mode)
+        common = COMMON.format(
+            prefix=self._prefix, folder=folder, port=self._port, domain=DOMAIN, host=host, methods=methods
+        )
+        (folder / "condor_config").write_text(common + rest)
+        if name == "head":
+            _write_secret(folder / "passwords.d" / "POOL", self._key)
+
+    def _admit(self, name: str) -> None:
+        """Let a node be of the pool: its configuration, and a token that says so."""
+        node = self.nodes[name]
+        rest = NODE.format(cpus=node.cpus, memory_mb=node.memory_mb, site=node.site, path=self._path)
+        self._configure(name, node.host, "IDTOKENS", rest)
+        folder = self.folder / name
+        if node.broken:
+            wrapper = folder / "wrapper"
+            wrapper.write_text(WRAPPER)
+            wrapper.chmod(0o755)
+            with (folder / "condor_config").open("a") as config:
+                config.write(f"USER_JOB_WRAPPER = {wrapper}\n")
+        token = subprocess.run(
+            [*AS_NOBODY, "condor_token_create", "-identity", f"node@{DOMAIN}", "-key", "POOL"],
+            env={**os.environ, **self.environment}, capture_output=True, check=True,
+        )  # fmt: skip
+        _write_secret(folder / "tokens.d" / "node", token.stdout)
+
+    def _start(self, name: str, around: Sequence[str]) -> None:
+        folder = self.folder / name
+        environment = {
+            "CONDOR_CONFIG": str(folder / "condor_config"), "PATH": f"{self._prefix}/usr/bin:/usr/bin:/bin:/usr/sbin",
+            "USER": "nobody", "LOGNAME": "nobody", "HOME": str(folder),
+        }  # fmt: skip
+        with (folder / "log" / "master.out").open("ab") as out:
+            self._processes[name] = subprocess.Popen(
+                [*around, f"{self._prefix}/usr/sbin/condor_master", "-f"],
+                cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+
+    def _end(self, name: str, how: signal.Signals) -> None:
+        process = self._processes.pop(name)
+        below = _below(process.pid)
+        process.send_signal(how)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            for pid in below:
+                _kill(pid)
+            process.kill()
+            process.wait()
+
+    def _until(self, so: object, trouble: str) -> None:
+        assert callable(so)
+        deadline = time.monotonic() + PATIENCE_S
+        while not so():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{trouble}\n{self._last_words()}")
+            ended = [name for name, one in self._processes.items() if one.poll() is not None]
+            assert not ended, f"{ended} ended by itself\n{self._last_words()}"
+            select_s = 0.1
+            time.sleep(select_s)
+
+    def _last_words(self) -> str:
+        logs = sorted(self.folder.glob("*/log/*"))
+        return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-1500:]}" for log in logs if log.is_file())
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have, the youngest first."""
+    parents: dict[int, list[int]] = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            after = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(after[1]), []).append(int(entry))
+    found: list[int] = []
+    for child in parents.get(pid, []):
+        found += [*_below(child), child]
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
