@@ -9,7 +9,7 @@ demo ?= demo
 # Compiled modules are kept, whatever the caller's environment says: tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast soak bench lint clean wsclean
+.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -26,11 +26,14 @@ setup: .venv/science wsclean ## build the environment with the science tools
 	@touch $@
 
 .venv/dev: .venv/science
-	@$(pip) --editable '.[science,dev]'
+	@$(pip) --editable '.[science,htcondor,dev]'
 	@touch $@
 
 wsclean:
 	@command -v wsclean >/dev/null || .ci/install-wsclean
+
+htcondor: .venv/dev ## unpack HTCondor for the pool that the tests start
+	@PATH="$$PWD/.venv/bin:$$PATH" .ci/install-htcondor
 
 demo: setup ## make a small observation pair, reprocess it, show the image and the fluxes
 	@test -e '$(demo)/data/production.yaml' || ./submit.py demo-data '$(demo)/data'
@@ -38,7 +41,7 @@ demo: setup ## make a small observation pair, reprocess it, show the image and t
 	@./submit.py demo-result '$(demo)/data'
 	@echo "To look around: export LOFARGRID_DATA='$$PWD/$(demo)/tracker'; ./submit.py status demo"
 
-test: .venv/dev wsclean ## all tests, with the real tools; coverage must reach 95 %
+test: .venv/dev wsclean htcondor ## all tests, with the real tools; coverage must reach 95 %
 	@rm -f .coverage*
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 --dist loadfile -m 'not service'
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -n 2 --dist loadfile -m service

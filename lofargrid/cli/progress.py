@@ -128,6 +128,7 @@ def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable
             tick = engine.tick()
             show()
             if goal.ended() and not tick.troubles:
+                engine.tick()  # lets the backend forget what it told last
                 return ""
             idle = idle + 1 if _idle(tracker, tick) else 0
             if idle and not tick.troubles and goal.paused():

@@ -17,7 +17,8 @@ LINK_SHARE = 0.8
 class Standing:
     """A site now. ``copies`` are under way, or soon will be, over its wide-area link.
 
-    ``closed`` says why it gets no jobs, ``limit`` how many it gets if not as many as it has slots.
+    ``closed`` says why it gets no jobs, ``limit`` how many it gets if not as many as it has slots. A ``doubtful`` one
+    has no node that is known to work: it comes after all others.
     """
 
     site: Site
@@ -25,6 +26,7 @@ class Standing:
     copies: int = 0
     closed: str = ""
     limit: int | None = None
+    doubtful: bool = False
 
     @property
     def most(self) -> int:
@@ -138,8 +140,12 @@ def rank(
     if others:
         refused |= {one.site: "the job failed there" for one in candidates if one.site in shunned}
         candidates = others
-    candidates.sort(key=lambda one: (not one.local, one.copy_s, standings[one.site].site.tier, one.site))
+    candidates.sort(key=lambda one: (*_preference(one, standings[one.site]), one.site))
     return Ranking(tuple(candidates), refused, tuple(shut))
+
+
+def _preference(one: Candidate, there: Standing) -> tuple[bool, bool, float, int]:
+    return there.doubtful, not one.local, one.copy_s, there.site.tier
 
 
 def _unfit(demand: Demand, site: Site, allowed: Collection[str]) -> str:
@@ -221,7 +227,8 @@ def _worth_waiting(
     """How many jobs are better off in the line before a site with more of their data than copied to this one."""
     if job_s <= 0:
         return 0
-    saved = [now[other.site].most * max(one.copy_s - other.copy_s, 0.0) for other in ranking.candidates]
+    better = [other for other in ranking.candidates if now[one.site].doubtful or not now[other.site].doubtful]
+    saved = [now[other.site].most * max(one.copy_s - other.copy_s, 0.0) for other in better]
     return int(min(sum(saved) / job_s, waiting))
 
 

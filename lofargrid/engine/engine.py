@@ -105,7 +105,7 @@ class Engine:
             "publish": self._publishing.publish,
             "expand": self._expanding.expand,
             "review": self._quarantine.review,
-            "take back": self._following.take_back,
+            "take back": self._take_back,
             "start": self._start,
             "recall": self._recalling.review,
             "submit": self._submit,
@@ -140,6 +140,9 @@ class Engine:
             known = {observation.attempt for observation in changes.observations}
             self._handing.hand_over(self._following.reconcile(known))
         self._cursor = changes.cursor
+
+    def _take_back(self) -> None:
+        self._following.take_back(self._placing.idle)
 
     def _start(self) -> None:
         self._starting.start(self._placing.stuck)

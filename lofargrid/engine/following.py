@@ -1,14 +1,16 @@
 """Follow what backends say of attempts: it moves their jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lofargrid_runner.contract import Report
 
 from lofargrid.backends.base import Backend, Observation
+from lofargrid.decisions.placement import shortage
 from lofargrid.engine.failing import Failing
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.quarantining import Quarantine
+from lofargrid.engine.sourcing import demand_by
 from lofargrid.frequency import absolute_subband
 from lofargrid.model import Job, Site, StoredOutput
 from lofargrid.productions.recipes import Recipes
@@ -153,19 +155,39 @@ class Following:
             return
         self._tracker.place(production.id, job.role, job.key, place)
 
-    def take_back(self) -> None:
-        """Take back attempts that no node takes: one that keeps away from nodes may have none left at its site."""
+    def take_back(self, idle: Collection[str]) -> None:
+        """Take back attempts that no node takes: one that keeps away from nodes may have none left at its site.
+
+        Parameters
+        ----------
+        idle
+            Sites that work and have free slots: what waits at a doubtful site is better off there.
+        """
         first, repeated = self._moves.now(-FIRST_PATIENCE_S), self._moves.now(-PATIENCE_S)
-        late = self._tracker.not_started(first, repeated)
-        for attempt in (one for one in late if one.site not in self._sites or self._sites[one.site].guarded):
-            job = self._tracker.job_by_id(attempt.job_id)
-            hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
-            detail = f"no node of {attempt.site} took it within {hours:g} h"
-            with self._tracker.transaction():
-                self._close(attempt, Phase.LOST, Reason.NOT_STARTED, detail)
-                if awaits(job, attempt):
-                    self._failing.fail(job, Reason.NOT_STARTED, detail)
-            self._backend.cancel([attempt.id])
+        for attempt in self._tracker.not_started(first, repeated):
+            if attempt.site not in self._sites or self._sites[attempt.site].guarded:
+                hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
+                self._give_back(attempt, f"no node of {attempt.site} took it within {hours:g} h")
+        doubtful = self._quarantine.doubtful() if idle else ()
+        for attempt in self._tracker.not_started(self._moves.now(), self._moves.now()) if doubtful else ():
+            if attempt.site in doubtful and self._fits(attempt, idle):
+                self._give_back(attempt, f"{attempt.site} has no node that is known to work, and others are free")
+
+    def _give_back(self, attempt: AttemptRecord, detail: str) -> None:
+        job = self._tracker.job_by_id(attempt.job_id)
+        with self._tracker.transaction():
+            self._close(attempt, Phase.LOST, Reason.NOT_STARTED, detail)
+            if awaits(job, attempt):
+                self._failing.fail(job, Reason.NOT_STARTED, detail)
+        self._backend.cancel([attempt.id])
+
+    def _fits(self, attempt: AttemptRecord, idle: Collection[str]) -> bool:
+        """Whether one of these sites could run the job of an attempt."""
+        job = self._tracker.job_by_id(attempt.job_id)
+        recipe = self._recipes.of(self._moves.production(job))
+        demand = demand_by(self._tracker, recipe, job, self._sites)
+        there = [self._sites[name] for name in recipe.allowed(self._sites) if name in idle]
+        return any(not shortage(demand, site) for site in there)
 
     # After a start, or after another process changed the tracker
 

@@ -23,7 +23,8 @@ _MOST_REMEMBERED = 10_000
 class Placing:
     """Gives ready jobs their sites.
 
-    ``stuck`` are the kinds of jobs that could not use what was free the last time.
+    ``stuck`` are the kinds of jobs that could not use what was free the last time, ``idle`` the sites known to work
+    that were left with free slots.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ class Placing:
         self._job_s: dict[tuple[int, str], float] = {}
         self._demands: dict[int, tuple[str, Demand]] = {}
         self.stuck: set[Key] = set()
+        self.idle: set[str] = set()
 
     def place(self) -> tuple[list[tuple[Job, str]], list[str]]:
         """Give ready jobs their sites.
@@ -63,6 +65,7 @@ class Placing:
         if not self._slots and self._tracker.startable():
             return [], [f"no site can run anything: {', '.join(self._sites) or 'there are none'}; give one slots"]
         standings: Mapping[str, Standing] = self._standings()
+        self.idle = set()
         if not any(one.free for one in standings.values()):
             return [], []
         nowhere: dict[str, list[str]] = {}
@@ -83,12 +86,13 @@ class Placing:
                         turns.took(kind, count, len(placed))
                         pairs += placed
         self.stuck = turns.stuck
+        self.idle = {name for name, one in standings.items() if one.free and one.limit is None}
         return pairs, [f"no site can run {_some(names)}: {why}" for why, names in nowhere.items()]
 
     def _standings(self) -> dict[str, Standing]:
-        closed, limits = self._quarantine.closed(), self._quarantine.limits()
+        closed, limits, doubtful = self._quarantine.closed(), self._quarantine.limits(), self._quarantine.doubtful()
         standings = {
-            name: Standing(site, closed=closed.get(name, ""), limit=limits.get(name))
+            name: Standing(site, closed=closed.get(name, ""), limit=limits.get(name), doubtful=name in doubtful)
             for name, site in self._sites.items()
         }
         load = self._tracker.load(self._moves.now())

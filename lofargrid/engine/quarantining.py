@@ -214,10 +214,12 @@ class Quarantine:
         }
 
     def limits(self) -> dict[str, int]:
-        """How many jobs those sites get that are on probation, or whose known nodes are all in quarantine."""
-        standing = self._tracker.quarantines()
-        limited = {one.site for one in standing if not one.node and one.state == "probation"}
+        """How many jobs those sites get that are on probation, or doubtful."""
+        probation = {one.site for one in self._tracker.quarantines() if not one.node and one.state == "probation"}
+        return dict.fromkeys(sorted(probation | self.doubtful()), health.PROBATION_JOBS)
+
+    def doubtful(self) -> set[str]:
+        """The sites whose known nodes are all in quarantine; others that work may be there, and some jobs find out."""
         since = self._moves.now(-_LOOK_BACK.total_seconds())
-        limited |= {site for site in {one.site for one in standing if one.node} - limited
-                    if not self._tracker.good_nodes(site, since)}  # fmt: skip
-        return dict.fromkeys(sorted(limited), health.PROBATION_JOBS)
+        suspects = {one.site for one in self._tracker.quarantines() if one.node}
+        return {site for site in suspects if not self._tracker.good_nodes(site, since)}

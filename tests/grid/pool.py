@@ -1,4 +1,4 @@
-"""A real HTCondor pool on this machine: a head, and nodes that each are a machine of their own as far as a job can tell.
+"""A real HTCondor pool on this machine: a head, and nodes that are machines of their own as far as a job can tell.
 
 A node has its own host name, and does not see the folders that are hidden from it. Everything runs as `nobody` of a
 user namespace, on loopback, in one folder below /tmp: HTCondor's configuration has no way to write a space in a path.
@@ -210,7 +210,9 @@ class Pool:
     def start_head(self) -> None:
         """Start collector, negotiator and schedd."""
         self._start("head", [*AS_NOBODY])
-        self._until(lambda: self._ask("condor_status", "-schedd", "-af", "Name").strip() != "", "the schedd is not there")
+        self._until(
+            lambda: self._ask("condor_status", "-schedd", "-af", "Name").strip() != "", "the schedd is not there"
+        )
 
     def start_node(self, name: str) -> None:
         """Start a node, or start it again."""
@@ -233,6 +235,10 @@ class Pool:
         """Return when the collector knows these nodes and no others."""
         hosts = {self.nodes[name].host for name in names}
         self._until(lambda: set(self._ask("condor_status", "-af", "Machine").split()) == hosts, f"not there: {hosts}")
+
+    def until_empty(self) -> None:
+        """Return when no job is in the queue."""
+        self._until(lambda: not self.queue(), "jobs stay in the queue")
 
     def queue(self) -> list[str]:
         """The ids of all jobs in the queue."""

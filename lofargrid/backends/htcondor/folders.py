@@ -89,7 +89,9 @@ class Folders:
                 home = Path(path_of(spec.destination))
                 home.mkdir(parents=True, exist_ok=True)
                 _link(folder / OUT, home)
-            travelling = spec._replace(inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if spec.outputs else "")
+            travelling = spec._replace(
+                inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if spec.outputs else ""
+            )
             part = folder / f"{JOB_FILE}.part"
             part.write_text(to_json(travelling))
             part.replace(folder / JOB_FILE)

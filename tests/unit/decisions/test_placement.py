@@ -315,3 +315,13 @@ def test_every_site_is_a_candidate_or_is_refused_with_a_reason(
     assert all(ranking.refused.values())
     assert set(names(ranking)) <= set(allowed)
     assert bool(ranking.nowhere) == (not ranking.candidates and not ranking.shut)
+
+
+def test_a_site_without_a_node_that_is_known_to_work_comes_last_though_it_holds_the_data() -> None:
+    there = sites(replace(standing("here"), doubtful=True), standing("far", tier=2))
+    assert names(ranked(there)) == ["far", "here"]
+
+
+def test_nobody_waits_for_a_site_without_a_node_that_is_known_to_work() -> None:
+    there = sites(replace(standing("here"), doubtful=True), standing("far"))
+    assert sent(there, 10, job_s=1.0).sent == {"far": 10}

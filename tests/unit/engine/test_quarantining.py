@@ -559,3 +559,27 @@ def test_a_site_whose_known_nodes_are_all_bad_gets_a_few_jobs_until_one_is_good(
     world.backend.run(jobs_there(world)[0], "new")
     world.tick(2)
     assert len(jobs_there(world)) == 12, "another node is there, and not known as bad"
+
+
+def test_scouts_of_a_doubtful_site_are_taken_back_when_others_have_room(tmp_path: Path) -> None:
+    world = farm(tmp_path, "other", slots=2)
+    world.enter(recipe(range(100, 106), PATIENT))
+    world.tick()
+    for one in jobs_at(world, SURF):
+        world.backend.run(one, "bad")
+        world.backend.lose(one)
+    world.tick(2)
+    assert len(jobs_at(world, SURF)) == 2, "the other site is full: they may find a node that works"
+    for _ in range(4):
+        for one in jobs_at(world, "other"):
+            world.backend.run(one, "good")
+            world.backend.succeed(one)
+        world.tick(2, later_s=5)
+    assert set(world.states().values()) == {JobState.SUCCEEDED}
+    assert len(world.backend.cancelled) == 2
+
+
+def jobs_at(world: World, site: str) -> list[str]:
+    """The jobs that a site has."""
+    there = [one for one in world.tracker.unfinished_attempts() if one.site == site]
+    return [world.tracker.job_by_id(one.job_id).name for one in there]
