@@ -244,6 +244,11 @@ class Pool:
         """The ids of all jobs in the queue."""
         return self._ask("condor_q", "-allusers", "-af", "LofargridAttempt").split()
 
+    def history(self, tracker: str) -> list[str]:
+        """The attempts of a tracker that have left the queue, once for each job."""
+        of_tracker = ("-constraint", f'LofargridTracker == "{tracker}"')
+        return self._ask("condor_history", *of_tracker, "-af", "LofargridAttempt").split()
+
     def _ask(self, *words: str) -> str:
         environment = {**os.environ, **self.environment}
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)

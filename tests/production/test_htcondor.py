@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import os
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +18,12 @@ import pytest
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node, Pool
 from tests.production.conftest import Desk
-from tests.production.soundness import asked, is_sound
+from tests.production.soundness import asked, history, is_sound, running
+from tests.production.test_crash import is_the_same_as, small
+
+KILLS = int(os.environ.get("LOFARGRID_POOL_KILLS", "5"))
+SEED = int(os.environ.get("LOFARGRID_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+PATIENCE_S = 120.0
 
 NODES = (
     Node("archive", "wn1", cpus=2),
@@ -64,3 +75,83 @@ def test_the_demo_over_three_sites_makes_the_same_products_whatever_the_broken_o
     failed = asked(desk, "SELECT DISTINCT site, reason FROM attempts WHERE reason IS NOT NULL")
     assert {site for site, _ in failed} == {"broken"}, failed
     grid.pool.until_empty()
+
+
+# Whatever dies
+
+
+@pytest.fixture(scope="module")
+def undisturbed(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A few subbands of the demo, on this machine and not through the pool."""
+    desk = small(observations, tmp_path_factory.mktemp("undisturbed"))
+    desk("run", "production.yaml")
+    return desk
+
+
+@pytest.fixture
+def through_the_pool(observations: Path, tmp_path: Path) -> Desk:
+    desk = small(observations, tmp_path)
+    document = json.loads((desk.folder / "production.yaml").read_text())
+    document |= {"backend": "htcondor", "sites": ["archive", "university"]}
+    (desk.folder / "production.yaml").write_text(json.dumps(document))
+    return desk
+
+
+def is_done_once(grid: Grid, desk: Desk, undisturbed: Desk) -> None:
+    """The same products, and for every attempt of the tracker one job of the schedd."""
+    is_sound(desk)
+    is_the_same_as(desk, undisturbed.folder / "products")
+    assert desk.products().keys() == undisturbed.products().keys()
+    grid.pool.until_empty()
+    told = {str(one) for (one,) in asked(desk, "SELECT id FROM attempts")}
+    assert told, "there are attempts"
+    tracker = next(iter(told)).partition("-")[0]
+    jobs = Counter(grid.pool.history(tracker))
+    assert {one: count for one, count in jobs.items() if count > 1} == {}
+    assert jobs.keys() <= told
+    succeeded = {str(one) for (one,) in asked(desk, "SELECT id FROM attempts WHERE phase = 'ended' AND reason IS NULL")}
+    assert succeeded <= jobs.keys()
+
+
+def test_a_run_that_is_killed_at_random_moments_hands_nothing_over_twice_and_loses_nothing(
+    grid: Grid, through_the_pool: Desk, undisturbed: Desk
+) -> None:
+    print(f"the same moments: LOFARGRID_TEST_SEED={SEED} LOFARGRID_POOL_KILLS={KILLS}")
+    chance = random.Random(SEED)
+    for _ in range(KILLS):
+        before = history(through_the_pool)
+        lines = chance.randint(1, 12)
+        with running(through_the_pool) as process:
+            if chance.random() < 0.5:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(chance.uniform(0.3, 4))
+            else:
+                until(lambda: history(through_the_pool) >= before + lines or process.poll() is not None)  # noqa: B023
+            process.kill()
+            process.wait()
+        is_sound(through_the_pool)
+    through_the_pool("run", "production.yaml")
+    is_done_once(grid, through_the_pool, undisturbed)
+
+
+def test_a_schedd_that_dies_and_an_event_log_that_is_deleted_cost_a_line_and_no_job(
+    grid: Grid, through_the_pool: Desk, undisturbed: Desk
+) -> None:
+    with running(through_the_pool) as process:
+        until(lambda: history(through_the_pool) > 10)
+        grid.pool.kill("head")
+        grid.pool.start_head()
+        until(lambda: history(through_the_pool) > 20)
+        (through_the_pool.tracker / "htcondor" / "events.log").unlink()
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, said
+    assert "Traceback" not in said
+    is_done_once(grid, through_the_pool, undisturbed)
+
+
+def until(so: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    limit = time.monotonic() + PATIENCE_S
+    while not so():
+        assert time.monotonic() < limit
+        time.sleep(0.02)  # another process does it; there is nothing of ours to wait on
