@@ -211,7 +211,7 @@ class Pool:
         """Start collector, negotiator and schedd."""
         self._start("head", [*AS_NOBODY])
         self._until(
-            lambda: self._ask("condor_status", "-schedd", "-af", "Name").strip() != "", "the schedd is not there"
+            lambda: self.ask("condor_status", "-schedd", "-af", "Name").strip() != "", "the schedd is not there"
         )
 
     def start_node(self, name: str) -> None:
@@ -234,7 +234,7 @@ class Pool:
     def until_nodes(self, names: set[str]) -> None:
         """Return when the collector knows these nodes and no others."""
         hosts = {self.nodes[name].host for name in names}
-        self._until(lambda: set(self._ask("condor_status", "-af", "Machine").split()) == hosts, f"not there: {hosts}")
+        self._until(lambda: set(self.ask("condor_status", "-af", "Machine").split()) == hosts, f"not there: {hosts}")
 
     def until_empty(self) -> None:
         """Return when no job is in the queue."""
@@ -242,14 +242,15 @@ class Pool:
 
     def queue(self) -> list[str]:
         """The ids of all jobs in the queue."""
-        return self._ask("condor_q", "-allusers", "-af", "LofargridAttempt").split()
+        return self.ask("condor_q", "-allusers", "-af", "LofargridAttempt").split()
 
     def history(self, tracker: str) -> list[str]:
         """The attempts of a tracker that have left the queue, once for each job."""
         of_tracker = ("-constraint", f'LofargridTracker == "{tracker}"')
-        return self._ask("condor_history", *of_tracker, "-af", "LofargridAttempt").split()
+        return self.ask("condor_history", *of_tracker, "-af", "LofargridAttempt").split()
 
-    def _ask(self, *words: str) -> str:
+    def ask(self, *words: str) -> str:
+        """What one of HTCondor's own commands says; nothing if it fails."""
         environment = {**os.environ, **self.environment}
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""

@@ -6,6 +6,7 @@ is known is one query of the queue; what has changed is read from the event log,
 
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ LOST_AFTER_S = 1200
 _LOOK_S = 0.2
 _LINGER_S = 0.05
 _WORDS_S = 20.0
+_ASK_S = 5.0
 
 
 class HTCondorBackend:
@@ -60,6 +62,8 @@ class HTCondorBackend:
         self._attempts: dict[tuple[int, int], str] = {}
         self._over: set[str] = set()
         self._shunned: Mapping[str, Collection[str]] = {}
+        self._unheard: set[str] = set()
+        self._ask_at = 0.0
         self._closed = threading.Event()
 
     # Handing over
@@ -112,10 +116,25 @@ class HTCondorBackend:
         if events is None:
             # The log is not the one that we have read from: what it would have told is in the queue.
             self._all()
+            self._unheard = {one.attempt for one in self._jobs.values() if one.attempt not in self._over}
         else:
             for event in events:
                 self._happened(event)
+            self._ask_after_unheard()
         return self._ledger.since()
+
+    def _ask_after_unheard(self) -> None:
+        """Whatever ran when a log was lost may go on writing to the lost one: the queue tells when it has ended."""
+        if not self._unheard or time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + _ASK_S
+        for one in self._schedd.some(sorted(self._unheard)):
+            self._know(one)
+            if one.status != schedd.RUNNING:
+                self._unheard.discard(one.attempt)
+                if one.attempt not in self._over:
+                    self._see(self._observed(one))
+        self._unheard -= self._over
 
     def _all(self) -> Changes:
         self._events.skip()

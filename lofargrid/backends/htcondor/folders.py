@@ -92,9 +92,9 @@ class Folders:
             travelling = spec._replace(
                 inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if spec.outputs else ""
             )
-            part = folder / f"{JOB_FILE}.part"
-            part.write_text(to_json(travelling))
-            part.replace(folder / JOB_FILE)
+            # HTCondor has not heard of it yet: what a crash leaves half-written is written again.
+            with (folder / JOB_FILE).open("w", encoding="utf-8") as file:
+                file.write(to_json(travelling, indent=None))
         except OSError as error:
             raise BackendError(f"cannot write {error.filename or folder}: {error.strerror}") from None
         carried = [one.carried for one in inputs if one.carried]

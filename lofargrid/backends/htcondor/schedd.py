@@ -115,9 +115,14 @@ class Schedd:
 
     @answered
     def let_go(self, ids: Sequence[str]) -> None:
-        """Let ended jobs leave the queue."""
+        """Let ended jobs leave the queue. Those that somebody has taken out of it are passed over."""
         for portion in _portions(ids):
-            self._schedd().edit(portion, "LofargridTold", "true")
+            try:
+                self._schedd().edit(portion, "LofargridTold", "true")
+            except htcondor2.HTCondorException:
+                still = {one.id for one in self.all()} & set(portion)
+                if still:
+                    self._schedd().edit(sorted(still), "LofargridTold", "true")
 
     @answered
     def shun(self, site: str, nodes: str) -> None:
@@ -164,7 +169,7 @@ def _queued(ad: Mapping[str, Any]) -> QueuedJob:
 
 def told_hold(text: str, code: int, subcode: int) -> str:
     """Why HTCondor holds a job, with the numbers that its manual lists."""
-    return f"held by HTCondor: {' '.join(str(text).split())} (code {code}, subcode {subcode})"
+    return f"held by HTCondor: {' '.join(str(text).split()) or 'no reason given'} (code {code}, subcode {subcode})"
 
 
 def node_of(slot: str) -> str:

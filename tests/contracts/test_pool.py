@@ -1,0 +1,159 @@
+"""What the HTCondor backend promises of nodes, queues and logs, on a real pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lofargrid.backends.base import LOG_NAME
+from lofargrid.backends.htcondor.schedd import Schedd
+from lofargrid.errors import BackendError
+from lofargrid.states import Phase
+from tests.contracts.backends import SITE, Condor, Watcher
+from tests.grid.pool import Pool
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture
+def condor(tmp_path: Path, runner: Path, pool: Pool) -> Iterator[Condor]:
+    one = Condor(tmp_path, runner)
+    yield one
+    one.close()
+
+
+def hosts(pool: Pool) -> list[str]:
+    return [node.host for node in pool.nodes.values()]
+
+
+def test_attempts_run_where_they_may_and_probes_also_where_others_may_not(condor: Condor, pool: Pool) -> None:
+    first, second = hosts(pool)
+    watcher = Watcher(condor.backend)
+    watcher.look()
+    condor.backend.avoid({SITE: [first]})
+    named, other = condor.job(1)._replace(node=first), condor.job(2)
+    shut_out = condor.job(3)._replace(avoid=(second,))
+    probe = condor.job(4)._replace(step="probe", commands=(), sandbox="", destination="", node=first)
+    condor.backend.submit([named, other, shut_out, probe])
+    condor.underway(named)
+    condor.underway(other)
+    report = watcher.until_over(probe)[probe.attempt].report
+    assert report
+    assert (report.succeeded, report.node["host"]) == (True, first)
+    ran = {one.attempt: one.node for one in watcher.told if one.phase is Phase.RUNNING}
+    assert (ran[named.attempt], ran[other.attempt], ran.get(shut_out.attempt)) == (first, second, None)
+    condor.backend.avoid({})
+    condor.underway(shut_out)
+    running = watcher.until(lambda latest: latest[shut_out.attempt].phase is Phase.RUNNING)
+    assert running[shut_out.attempt].node == first, "what waits is told too which nodes it may use"
+
+
+def test_inputs_travel_whatever_they_are_called_and_outputs_come_home(condor: Condor, tmp_path: Path) -> None:
+    from lofargrid_runner.contract import InputFile, OutputFile
+
+    odd = tmp_path / "a b,c;$(x)'\"%20.txt"
+    odd.write_text("content")
+    job = condor.job(1)._replace(
+        commands=(("cp", "in.txt", "out.txt"),),
+        inputs=(InputFile("raw", "k", odd.as_uri(), "in.txt"),),
+        outputs=(OutputFile("copy", "out.txt", "job-1.txt"),),
+    )
+    watcher = Watcher(condor.backend)
+    condor.backend.submit([job])
+    told = watcher.until_over(job)[job.attempt]
+    assert told.report
+    assert told.report.succeeded, told.report.detail
+    assert (tmp_path / "out put" / f"job-1.txt.{job.attempt}").read_text() == "content"
+    assert told.report.outputs[0].url == f"{job.destination}/job-1.txt.{job.attempt}"
+
+
+def test_an_input_that_is_not_there_is_told_by_the_runner(condor: Condor, tmp_path: Path) -> None:
+    from lofargrid_runner.contract import InputFile
+
+    job = condor.job(1)._replace(inputs=(InputFile("raw", "k", (tmp_path / "none").as_uri(), "in.txt"),))
+    watcher = Watcher(condor.backend)
+    condor.backend.submit([job])
+    report = watcher.until_over(job)[job.attempt].report
+    assert report
+    assert report.reason == "input-missing"
+
+
+def test_an_output_that_did_not_come_home_is_no_success(condor: Condor, tmp_path: Path) -> None:
+    from lofargrid_runner.contract import OutputFile
+
+    job = condor.job(1)._replace(
+        commands=(("sh", "-c", "echo x > out.txt"),), outputs=(OutputFile("copy", "out.txt", "job-1.txt"),)
+    )
+    condor.backend.submit([job])
+    name = f"job-1.txt.{job.attempt}"
+    arrived = tmp_path / "out put" / name
+    other = Watcher(condor.reopen())
+    other.until(lambda latest: latest.get(job.attempt) is not None and latest[job.attempt].phase is Phase.ENDED)
+    arrived.unlink()
+    told = Watcher(condor.reopen()).until_over(job)[job.attempt]
+    assert (told.phase, told.detail) == (Phase.LOST, f"it succeeded, but {name} did not come home")
+
+
+def test_what_the_queue_does_not_hold_is_taken_from_it_by_others_without_harm(condor: Condor) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    condor.backend.submit([job])
+    condor.end(job)
+    watcher.until_over(job)
+    schedd = Schedd(condor.tracker)
+    schedd.let_go([one.id for one in schedd.all()])
+    for _ in range(2):
+        watcher.look()
+    assert watcher.phases(job).count(Phase.ENDED) == 1
+
+
+def test_a_held_job_is_told_with_htcondors_words_and_numbers(condor: Condor, pool: Pool) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job])
+    condor.underway(job)
+    [queued] = Schedd(condor.tracker).all()
+    pool.ask("condor_hold", "-reason", "the disk is on fire", queued.id)
+    told = watcher.until(lambda latest: latest[job.attempt].phase is Phase.HELD)[job.attempt]
+    assert told.detail == "held by HTCondor: the disk is on fire (by user nobody) (code 1, subcode 0)"
+    assert told.batch_id == queued.id
+    again = {one.attempt: one for one in condor.reopen().changes(None).observations}
+    assert again[job.attempt].detail == told.detail
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied"])
+def test_without_its_event_log_the_queue_is_asked(condor: Condor, tmp_path: Path, how: str) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job])
+    condor.underway(job)
+    watcher.until(lambda latest: latest[job.attempt].phase is Phase.RUNNING)
+    log = tmp_path / "attempts" / "events.log"
+    log.unlink() if how == "deleted" else log.write_text("")
+    condor.end(job)
+    assert watcher.until_over(job)[job.attempt].phase is Phase.ENDED
+
+
+def test_the_log_of_a_running_attempt_can_be_had_by_another_process(condor: Condor, tmp_path: Path) -> None:
+    job = condor.job(1)
+    condor.backend.submit([job])
+    condor.underway(job)
+    into = tmp_path / "into"
+    into.mkdir()
+    assert [path.name for path in condor.reopen().fetch(job.attempt, into)] == [LOG_NAME]
+
+
+def test_a_pool_that_is_not_there_is_told_and_nothing_is_thought_to_be_lost(
+    tmp_path: Path, runner: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import htcondor2
+
+    one = Condor(tmp_path, runner)
+    monkeypatch.setitem(htcondor2.param, "SCHEDD_HOST", "nobody@nowhere.test")
+    with pytest.raises(BackendError, match="HTCondor did not do what it was asked: "):
+        one.backend.changes(None)
+    with pytest.raises(BackendError):
+        one.backend.submit([one.job(1)])
+    monkeypatch.undo()
+    one.close()
