@@ -47,7 +47,7 @@ def _unknown(recipe: Recipe) -> list[tuple[str, Beam]]:
 
 
 def _summary(session: Session, recipe: Recipe, jobs: list[PlannedJob]) -> Plan:
-    return summarise(recipe, jobs, _sizes(session, recipe), session.settings.slots)
+    return summarise(recipe, jobs, _sizes(session, recipe), session.slots(recipe))
 
 
 def _sizes(session: Session, recipe: Recipe) -> dict[str, int]:
@@ -60,7 +60,7 @@ def _sizes(session: Session, recipe: Recipe) -> dict[str, int]:
 
 def plan_production(session: Session, recipe: Recipe, jobs: list[PlannedJob], as_json: bool) -> None:
     """Print the plan of a production."""
-    summary, stands, slots = _summary(session, recipe, jobs), standing(session, recipe), session.settings.slots
+    summary, stands, slots = _summary(session, recipe, jobs), standing(session, recipe), session.slots(recipe)
     if as_json:
         print(json.dumps(asdict(summary) | {"standing": stands}, indent=1))
         return
@@ -84,10 +84,11 @@ def plan_campaign(session: Session, reading: Reading, as_json: bool) -> None:
     InputError
         Anything that is wrong in any row.
     """
-    found = [
-        (_summary(session, recipe, planned_jobs(recipe)), standing(session, recipe))
-        for _, recipe in reading.recipes(lambda recipe: True, strict=False)
-    ]
+    found = []
+    slots = 0
+    for _, recipe in reading.recipes(lambda recipe: True, strict=False):
+        found.append((_summary(session, recipe, planned_jobs(recipe)), standing(session, recipe)))
+        slots = max(slots, session.slots(recipe))
     reading.refuse_faults()
     summaries = [summary for summary, _ in found]
     totals = _totals(summaries)
@@ -103,7 +104,7 @@ def plan_campaign(session: Session, reading: Reading, as_json: bool) -> None:
     about = "about " if any(one.about for summary in summaries for one in summary.steps) else ""
     last = ["together", str(totals["subbands"]), bytes_text(totals["input_bytes"]), f"{about}{totals['jobs']}",
             f"{totals['core_hours_at_most']:g}", bytes_text(totals["scratch_bytes_at_most"]), ""]  # fmt: skip
-    print(f"{name}: {len(rows)} productions of {summaries[0].pipeline}, {session.settings.slots} jobs at a time")
+    print(f"{name}: {len(rows)} productions of {summaries[0].pipeline}, {slots} jobs at a time")
     head = ["production", "subbands", "inputs", "jobs", "core-hours at most", "scratch at most", ""]
     print(table(head, [*rows, last]))
 

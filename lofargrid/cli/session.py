@@ -15,7 +15,7 @@ from lofargrid.config import Settings
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import SHIPPED, choose, read_sites
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import Fault, InputError
@@ -68,6 +68,13 @@ class Session:
         return {
             name: site for name, site in self.sites().items() if site.backend in NAMES and not lack_of(site.backend)
         }
+
+    def slots(self, recipe: Recipe) -> int:
+        """How many jobs of a production may run at once: as many as this machine is given, or its sites grant."""
+        if recipe.backend == LOCAL:
+            return self.settings.slots
+        reached = self.reached()
+        return sum(reached[name].slots for name in recipe.allowed(reached))
 
     def sites(self) -> dict[str, Site]:
         """The sites that come with lofargrid, and the user's own."""

@@ -219,6 +219,7 @@ def _facts(one: SiteStanding) -> list[tuple[str, list[str]]]:
             f"{one.running} running, {one.queued} queued, {count(site.slots, 'slot')}",
             f"one may take {count(site.cores, 'core')}, {site.memory_mb} MB of memory, {_whole(site.walltime_min)} min,"
             f" {site.scratch_mb} MB of scratch",
+            f"they get there through {site.backend}" if site.backend else "nothing gets them there yet: only rehearsed",
         ]
     else:
         compute = ["none can run here"]

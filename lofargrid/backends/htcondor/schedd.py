@@ -16,6 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 SEPARATOR = "\x1f"
 _AT_ONCE = 1000
+_REMEDY = "Does condor_q work here? Its configuration counts; the same command goes on"
 _ASKED = [
     "ClusterId", "ProcId", "LofargridAttempt", "JobStatus", "CurrentHosts", "RemoteHost", "LastRemoteHost",
     "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "RemoveReason", "ExitCode", "ExitBySignal", "ExitSignal",
@@ -61,7 +62,7 @@ def answered(call: Callable[P, R]) -> Callable[P, R]:
                 return call(*arguments, **options)
         except (htcondor2.HTCondorException, classad2.ClassAdException, OSError, RuntimeError) as error:
             words = " ".join(str(error).split()) or "no reason is given"
-            raise BackendError(f"HTCondor did not do what it was asked: {words}") from None
+            raise BackendError(f"HTCondor did not do what it was asked: {words}. {_REMEDY}") from None
 
     return ask
 

@@ -156,6 +156,7 @@ def test_all_about_one_site(seat: Seat, past: Past) -> None:
     assert body == [
         "jobs 1 running, 2 queued, 200 slots",
         "one may take 8 cores, 64000 MB of memory, 2160 min, 400000 MB of scratch",
+        "nothing gets them there yet: only rehearsed",
         "last 7 d 1 of 1 attempt succeeded, 45.0 MB/s a copy",
         "files srm://srm.grid.sara.nl:8443/pnfs/grid.sara.nl/data/lofar",
         "doors gsiftp: gsiftp://gridftp.grid.sara.nl:2811",
