@@ -157,3 +157,14 @@ def test_a_pool_that_is_not_there_is_told_and_nothing_is_thought_to_be_lost(
         one.backend.submit([one.job(1)])
     monkeypatch.undo()
     one.close()
+
+
+def test_what_no_node_can_take_is_told_at_the_next_look_and_waits(condor: Condor, pool: Pool) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job._replace(limits=job.limits._replace(memory_mb=900_000))])
+    with pytest.raises(BackendError, match="no node of here has 1 cores and 900000 MB: they have 4 cores and 40000 MB"):
+        for _ in range(3):
+            watcher.look()
+    [known] = condor.reopen().changes(None).observations
+    assert known.phase is Phase.QUEUED

@@ -16,6 +16,7 @@ from lofargrid.backends.base import Changes, Observation
 from lofargrid.backends.htcondor import schedd, submission
 from lofargrid.backends.htcondor.events import Event, EventLog, What
 from lofargrid.backends.htcondor.folders import SHARED, Folders
+from lofargrid.backends.htcondor.nodes import Wanted, hopeless
 from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd
 from lofargrid.backends.ledger import Ledger
 from lofargrid.commands import run
@@ -28,6 +29,7 @@ _LOOK_S = 0.2
 _LINGER_S = 0.05
 _WORDS_S = 20.0
 _ASK_S = 5.0
+_JUDGE_S = 10.0
 
 
 class HTCondorBackend:
@@ -64,6 +66,9 @@ class HTCondorBackend:
         self._shunned: Mapping[str, Collection[str]] = {}
         self._unheard: set[str] = set()
         self._ask_at = 0.0
+        self._waiting: set[str] = set()
+        self._judge_at = 0.0
+        self._hopeless = ""
         self._closed = threading.Event()
 
     # Handing over
@@ -99,7 +104,13 @@ class HTCondorBackend:
             items.flush()
             cluster, first = self._schedd.submit(description, submission.FIELDS, Path(items.name))
         for proc, one in enumerate(jobs, first):
-            self._know(QueuedJob(cluster, proc, one.attempt, schedd.IDLE))
+            self._know(
+                QueuedJob(
+                    cluster, proc, one.attempt, schedd.IDLE, job=one.job, site=self._sites[one.site],
+                    cores=one.limits.cores, memory_mb=one.limits.memory_mb,
+                )
+            )  # fmt: skip
+        self._waiting |= {one.attempt for one in jobs}
 
     def _know(self, job: QueuedJob) -> None:
         self._jobs[job.attempt] = job
@@ -108,7 +119,13 @@ class HTCondorBackend:
     # What becomes of them
 
     def changes(self, cursor: str | None) -> Changes:
-        """See `Backend.changes`. What was told before ``cursor`` is not kept, here or in the queue."""
+        """See `Backend.changes`. What was told before ``cursor`` is not kept, here or in the queue.
+
+        Raises
+        ------
+        BackendError
+            HTCondor does not answer, or there is nothing to tell but that no node can take what waits.
+        """
         if cursor is None:
             return self._all()
         self._acknowledge(cursor)
@@ -121,7 +138,22 @@ class HTCondorBackend:
             for event in events:
                 self._happened(event)
             self._ask_after_unheard()
-        return self._ledger.since()
+        changes = self._ledger.since()
+        if not changes.observations:
+            self._refuse_hopeless()
+        return changes
+
+    def _refuse_hopeless(self) -> None:
+        """Say what no node of the pool can take; it waits all the same, for nodes may come."""
+        if not self._waiting:
+            return
+        if time.monotonic() >= self._judge_at:
+            self._judge_at = time.monotonic() + _JUDGE_S
+            jobs = [self._jobs[one] for one in sorted(self._waiting) if one in self._jobs]
+            wanted = [Wanted(one.job, one.site, one.cores, one.memory_mb) for one in jobs]
+            self._hopeless = hopeless(wanted, self._schedd.machines())
+        if self._hopeless:
+            raise BackendError(self._hopeless)
 
     def _ask_after_unheard(self) -> None:
         """Whatever ran when a log was lost may go on writing to the lost one: the queue tells when it has ended."""
@@ -181,6 +213,10 @@ class HTCondorBackend:
     def _see(self, observation: Observation) -> None:
         if observation.phase in (Phase.ENDED, Phase.LOST):
             self._over.add(observation.attempt)
+        if observation.phase is Phase.QUEUED:
+            self._waiting.add(observation.attempt)
+        else:
+            self._waiting.discard(observation.attempt)
         self._ledger.add(observation)
 
     def _acknowledge(self, cursor: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 import classad2
 import htcondor2
 
+from lofargrid.backends.htcondor.nodes import Machine
 from lofargrid.errors import BackendError
 
 P = ParamSpec("P")
@@ -19,7 +20,8 @@ _AT_ONCE = 1000
 _REMEDY = "Does condor_q work here? Its configuration counts; the same command goes on"
 _ASKED = [
     "ClusterId", "ProcId", "LofargridAttempt", "JobStatus", "CurrentHosts", "RemoteHost", "LastRemoteHost",
-    "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "RemoveReason", "ExitCode", "ExitBySignal", "ExitSignal",
+    "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "RemoveReason", "LofargridJob", "LofargridSite", "RequestCpus",
+    "RequestMemory",
 ]  # fmt: skip
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
@@ -38,6 +40,10 @@ class QueuedJob:
     node: str = ""
     hold: str = ""
     removal: str = ""
+    job: str = ""
+    site: str = ""
+    cores: int = 1
+    memory_mb: int = 0
 
     @property
     def id(self) -> str:
@@ -133,6 +139,14 @@ class Schedd:
         if schedd.query(where, projection=["ProcId"], limit=1):
             schedd.edit(where, "LofargridShunned", quoted(nodes))
 
+    @answered
+    def machines(self) -> list[Machine]:
+        """The nodes of the pool that say of which site they are."""
+        asked = ["GLIDEIN_Site", "TotalSlotCpus", "TotalSlotMemory"]
+        where = "GLIDEIN_Site isnt undefined && DynamicSlot isnt true"
+        ads = htcondor2.Collector().query(htcondor2.AdType.Startd, where, projection=asked)
+        return [Machine(str(ad["GLIDEIN_Site"]), int(ad["TotalSlotCpus"]), int(ad["TotalSlotMemory"])) for ad in ads]
+
     def spool(self, cluster: int, proc: int) -> Path:
         """Where the schedd on this machine puts what comes from a job that was removed."""
         root = Path(htcondor2.param.get("SPOOL", "/var/lib/condor/spool"))
@@ -165,6 +179,10 @@ def _queued(ad: Mapping[str, Any]) -> QueuedJob:
         node=node_of(host),
         hold=hold,
         removal=str(ad.get("RemoveReason", "")),
+        job=str(ad.get("LofargridJob", "")),
+        site=str(ad.get("LofargridSite", "")),
+        cores=int(ad.get("RequestCpus", 1)),
+        memory_mb=int(ad.get("RequestMemory", 0)),
     )
 
 
