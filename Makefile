@@ -9,7 +9,7 @@ demo ?= demo
 # Compiled modules are kept, whatever the caller's environment says: tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor
+.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor grid
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -34,6 +34,9 @@ wsclean:
 
 htcondor: .venv/dev ## unpack HTCondor for the pool that the tests start
 	@PATH="$$PWD/.venv/bin:$$PATH" .ci/install-htcondor
+
+grid: .venv/dev wsclean htcondor ## a pool of three sites to play with; Ctrl-C takes it down
+	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m tests.grid.play
 
 demo: setup ## make a small observation pair, reprocess it, show the image and the fluxes
 	@test -e '$(demo)/data/production.yaml' || ./submit.py demo-data '$(demo)/data'

@@ -168,3 +168,24 @@ def test_what_no_node_can_take_is_told_at_the_next_look_and_waits(condor: Condor
             watcher.look()
     [known] = condor.reopen().changes(None).observations
     assert known.phase is Phase.QUEUED
+
+
+def test_a_node_that_is_taken_away_costs_no_attempt(condor: Condor, pool: Pool) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job])
+    condor.underway(job)
+    node = watcher.until(lambda latest: latest[job.attempt].phase is Phase.RUNNING)[job.attempt].node
+    [name] = [one.name for one in pool.nodes.values() if one.host == node]
+    pool.stop(name)
+    condor.underway(job)
+    moved = watcher.until(
+        lambda latest: latest[job.attempt].phase is Phase.RUNNING and latest[job.attempt].node != node
+    )
+    assert Phase.QUEUED in watcher.phases(job)
+    condor.end(job)
+    report = watcher.until_over(job)[job.attempt].report
+    assert report
+    assert report.node["host"] == moved[job.attempt].node
+    pool.start_node(name)
+    pool.until_nodes(set(pool.nodes))

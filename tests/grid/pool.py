@@ -172,7 +172,9 @@ class Pool:
         self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-pool-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.nodes = {node.name: node for node in nodes}
-        self._prefix = prefix
+        # Through a link: the configuration has no way to write a space here either.
+        self._prefix = self.folder / "htcondor"
+        self._prefix.symlink_to(prefix)
         self._hidden = [str(one) for one in hidden]
         self._path = path or os.environ["PATH"]
         self._port = _free_port()
