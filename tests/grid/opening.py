@@ -17,7 +17,7 @@ def prefix() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     found = Path(os.environ.get("LOFARGRID_HTCONDOR") or Path(cache) / "lofargrid" / "htcondor")
     if not (found / "usr" / "sbin" / "condor_master").exists():
-        if "htcondor" in os.environ.get("LOFARGRID_SKIP", "").split():
+        if "htcondor" in os.environ.get("LOFARGRID_SKIP", "").split(","):
             pytest.skip("LOFARGRID_SKIP names htcondor")
         pytest.fail(f"HTCondor is not in {found}: `make htcondor` unpacks it there")
     return found
