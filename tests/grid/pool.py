@@ -196,13 +196,20 @@ class Pool:
         }
 
     def __enter__(self) -> Pool:
+        try:
+            self._open()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _open(self) -> None:
         self._configure("head", f"submit.{DOMAIN}", "FS, IDTOKENS", HEAD.format(port=self._port, domain=DOMAIN))
         self.start_head()
         for name in self.nodes:
             self._admit(name)
             self.start_node(name)
         self.until_nodes(set(self.nodes))
-        return self
 
     def __exit__(self, *_: object) -> None:
         for name in reversed(list(self._processes)):

@@ -58,7 +58,8 @@ def untouched(short_observations: Path, tmp_path_factory: pytest.TempPathFactory
         ({"output": "/proc/1/out"}, "output: the output /proc/1/out cannot be written: /proc/1: "),
         ({"policy": {"gaps": "ignore"}}, "policy.gaps: should be 'flag', 'skip' or 'fail', found 'ignore'"),
         ({"policy": {"minimum_subbands": 95}}, "policy.minimum_subbands: should be less than or equal to 1, found 95"),
-        ({"backend": "htcondor"}, "backend: the backend 'htcondor' is not in this version. Use local"),
+        ({"backend": "htcondor"}, "backend: no site is reached through htcondor. Give a site of your sites.yaml "),
+        ({"backend": "dirac"}, "backend: the backend 'dirac' is not in this version. Use local or htcondor"),
     ],
 )
 def test_a_production_that_does_not_fit_is_told_with_its_line_and_field(
