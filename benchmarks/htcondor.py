@@ -21,6 +21,7 @@ from side_by_side import compare
 from lofargrid import assets
 from lofargrid.backends.base import Backend
 from lofargrid.backends.htcondor.backend import HTCondorBackend, open_htcondor
+from lofargrid.backends.htcondor.submission import Reach
 from lofargrid.recipes.sandboxes import pack_runner
 from lofargrid.states import Phase
 from tests.grid.opening import opened_pool
@@ -57,8 +58,8 @@ class Bench:
 
     def backend(self, folder: Path) -> HTCondorBackend:
         """Our backend, with a tracker of its own."""
-        names = {SITE: SITE, NOWHERE: NOWHERE}
-        return open_htcondor(folder / "ours", self.runner, f"{self.count:08x}", names, assets.content())
+        sites = {name: Reach(name, 1200) for name in (SITE, NOWHERE)}
+        return open_htcondor(folder / "ours", self.runner, f"{self.count:08x}", sites, assets.content())
 
     def bare(self, folder: Path, jobs: Sequence[JobSpec]) -> int:
         """Hand over the same jobs by the bindings alone; their files are there already."""

@@ -150,7 +150,7 @@ class Site:
     ``scratch`` is the folder URL of its intermediates. ``transfers`` copies may cross its wide-area link at once,
     ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
     are quarantined by evidence. With ``tape`` what it holds may be on tape only. ``backend`` is the job system that
-    reaches its compute, empty if none does.
+    reaches its compute, empty if none does. A node that is not heard of for ``lost_after_min`` is given up.
     """
 
     name: str
@@ -170,6 +170,7 @@ class Site:
     guarded: bool = True
     tape: bool = False
     backend: str = ""
+    lost_after_min: float = 20.0
 
 
 @dataclass(frozen=True)

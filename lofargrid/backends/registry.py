@@ -20,10 +20,11 @@ def _local(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Backe
 
 def _htcondor(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Backend:
     from lofargrid.backends.htcondor.backend import open_htcondor
+    from lofargrid.backends.htcondor.submission import Reach
 
-    names = {name: site.grid_name or name for name, site in sites.items()}
+    reached = {name: Reach(site.grid_name or name, round(site.lost_after_min * 60)) for name, site in sites.items()}
     runner = pack_runner(settings.data / "runner")
-    return open_htcondor(settings.data / "htcondor", runner, tracker, names, assets.content())
+    return open_htcondor(settings.data / "htcondor", runner, tracker, reached, assets.content())
 
 
 _OPENERS: dict[str, Opener] = {"local": _local, "htcondor": _htcondor}

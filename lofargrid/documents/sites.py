@@ -52,6 +52,7 @@ class SiteDocument(Document):
     guarded: bool = Site.guarded
     tape: bool = Site.tape
     backend: Literal["", "local", "htcondor", "dirac"] = ""
+    lost_after_min: Positive = Site.lost_after_min
 
     @field_validator("grid_name")
     @classmethod

@@ -25,6 +25,7 @@ from tests.unit.engine_factories import ScriptedBackend
 
 SITE = "here"
 PATIENCE_S = 30.0
+LOST_AFTER_S = 40
 OVER = (Phase.ENDED, Phase.LOST)
 
 
@@ -157,9 +158,12 @@ class Condor(Local):
 
     def reopen(self) -> Backend:
         from lofargrid.backends.htcondor.backend import open_htcondor
+        from lofargrid.backends.htcondor.submission import Reach
 
         root = self.folder / "attempts"
-        self.opened.append(open_htcondor(root, self.runner, self.tracker, {SITE: SITE}, assets.content()))
+        self.opened.append(
+            open_htcondor(root, self.runner, self.tracker, {SITE: Reach(SITE, LOST_AFTER_S)}, assets.content())
+        )
         return self.opened[-1]
 
     def close(self) -> None:
@@ -227,9 +231,11 @@ class Watcher:
         self.cursor = changes.cursor
         self.told += changes.observations
 
-    def until(self, wanted: Callable[[dict[str, Observation]], bool]) -> dict[str, Observation]:
+    def until(
+        self, wanted: Callable[[dict[str, Observation]], bool], patience_s: float = PATIENCE_S
+    ) -> dict[str, Observation]:
         """Look until it is as wanted."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         self.look()
         while not wanted(self.latest):
             assert time.monotonic() < deadline, f"not so: {self.latest}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lofargrid.backends.base import LOG_NAME
 from lofargrid.backends.htcondor.schedd import Schedd
 from lofargrid.errors import BackendError
 from lofargrid.states import Phase
-from tests.contracts.backends import SITE, Condor, Watcher
+from tests.contracts.backends import LOST_AFTER_S, SITE, Condor, Watcher
 from tests.grid.pool import Pool
 
 pytestmark = pytest.mark.service
@@ -187,5 +188,24 @@ def test_a_node_that_is_taken_away_costs_no_attempt(condor: Condor, pool: Pool) 
     report = watcher.until_over(job)[job.attempt].report
     assert report
     assert report.node["host"] == moved[job.attempt].node
+    pool.start_node(name)
+    pool.until_nodes(set(pool.nodes))
+
+
+def test_a_node_that_dies_is_noticed_and_its_job_is_back_in_the_queue_in_time(condor: Condor, pool: Pool) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job])
+    condor.underway(job)
+    node = watcher.until(lambda latest: latest[job.attempt].phase is Phase.RUNNING)[job.attempt].node
+    [name] = [one.name for one in pool.nodes.values() if one.host == node]
+    pool.kill(name)
+    died = time.monotonic()
+    watcher.until(lambda latest: latest[job.attempt].phase is Phase.QUEUED, LOST_AFTER_S)
+    print(f"noticed after {time.monotonic() - died:.1f} of {LOST_AFTER_S} s")
+    assert time.monotonic() - died < LOST_AFTER_S
+    condor.underway(job)
+    condor.end(job)
+    assert watcher.until_over(job)[job.attempt].phase is Phase.ENDED
     pool.start_node(name)
     pool.until_nodes(set(pool.nodes))

@@ -18,13 +18,12 @@ from lofargrid.backends.htcondor.events import Event, EventLog, What
 from lofargrid.backends.htcondor.folders import SHARED, Folders
 from lofargrid.backends.htcondor.nodes import Wanted, hopeless
 from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd
+from lofargrid.backends.htcondor.submission import Reach
 from lofargrid.backends.ledger import Ledger
 from lofargrid.commands import run
 from lofargrid.errors import BackendError
 from lofargrid.states import Phase
 
-LOST_AFTER_S = 1200
-"""How long a node may not be heard of before its job goes back to the queue."""
 _LOOK_S = 0.2
 _LINGER_S = 0.05
 _WORDS_S = 20.0
@@ -42,7 +41,7 @@ class HTCondorBackend:
     tracker
         The tracker's id: attempts of others are not looked at.
     sites
-        What nodes call the sites (GLIDEIN_Site), by our names.
+        How sites are reached, by our names.
     bootstrap, template
         pilots/bootstrap.sh, and the text of the submit description.
     """
@@ -50,7 +49,7 @@ class HTCondorBackend:
     name = "htcondor"
 
     def __init__(
-        self, folders: Folders, tracker: str, sites: Mapping[str, str], bootstrap: Path, template: str
+        self, folders: Folders, tracker: str, sites: Mapping[str, Reach], bootstrap: Path, template: str
     ) -> None:  # fmt: skip
         self._folders = folders
         self._schedd = Schedd(tracker)
@@ -95,7 +94,6 @@ class HTCondorBackend:
             "attempts": self._folders.active,
             "log": self._folders.log,
             "shared": SHARED,
-            "lost_after_s": LOST_AFTER_S,
             "tracker": self._tracker,
         }
         description = submission.describe(self._template, places)
@@ -106,7 +104,7 @@ class HTCondorBackend:
         for proc, one in enumerate(jobs, first):
             self._know(
                 QueuedJob(
-                    cluster, proc, one.attempt, schedd.IDLE, job=one.job, site=self._sites[one.site],
+                    cluster, proc, one.attempt, schedd.IDLE, job=one.job, site=self._sites[one.site].name,
                     cores=one.limits.cores, memory_mb=one.limits.memory_mb,
                 )
             )  # fmt: skip
@@ -247,7 +245,7 @@ class HTCondorBackend:
     def avoid(self, nodes: Mapping[str, Collection[str]]) -> None:
         """See `Backend.avoid`."""
         for site in {*nodes, *self._shunned} & self._sites.keys():
-            self._schedd.shun(self._sites[site], submission.nodes(nodes.get(site, ())))
+            self._schedd.shun(self._sites[site].name, submission.nodes(nodes.get(site, ())))
         self._shunned = {site: tuple(names) for site, names in nodes.items()}
 
     def fetch(self, attempt: str, into: Path) -> list[Path]:
@@ -281,7 +279,7 @@ class HTCondorBackend:
         self._events.close()
 
 
-def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, str], content: Path) -> HTCondorBackend:
+def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, Reach], content: Path) -> HTCondorBackend:
     """Open HTCondor as a backend.
 
     Parameters
@@ -293,7 +291,7 @@ def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, st
     tracker
         The tracker's id.
     sites
-        What nodes call the sites, by our names.
+        How sites are reached, by our names.
     content
         The folder that holds jdl/ and pilots/.
 

@@ -2,17 +2,32 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from lofargrid_runner.contract import JobSpec
 
 SEPARATOR = "\x1f"
+LEASE_SHARE = 0.75
+"""HTCondor looks whether a lease has run out at growing intervals, up to five minutes: it is to be in time."""
 FIELDS = (
     "attempt", "job", "production", "step", "owner", "site", "node", "avoid", "shunned", "cores", "memory_mb",
-    "scratch_kb", "carried", "brought",
+    "scratch_kb", "lease_s", "carried", "brought",
 )  # fmt: skip
 """What differs between the jobs of one submit description."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a site is reached.
+
+    ``name`` is what its nodes call it, in GLIDEIN_Site; one that is not heard of for ``lost_after_s`` is given up.
+    """
+
+    name: str
+    lost_after_s: int
+
 
 _TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
 _ODD = re.compile(r"[^A-Za-z0-9._@:+-]")
@@ -32,7 +47,7 @@ def describe(template: str, places: Mapping[str, Path | str | int]) -> str:
 
 
 def line(
-    spec: JobSpec, site: str, shunned: Collection[str], carried: Sequence[str], brought: Sequence[str]
+    spec: JobSpec, site: Reach, shunned: Collection[str], carried: Sequence[str], brought: Sequence[str]
 ) -> str:  # fmt: skip
     """One attempt in the list.
 
@@ -41,7 +56,7 @@ def line(
     spec
         The attempt.
     site
-        What nodes of its site call it, in GLIDEIN_Site.
+        How its site is reached.
     shunned
         Nodes of the site that get no jobs.
     carried, brought
@@ -53,7 +68,7 @@ def line(
         "production": spec.production or "-",
         "step": spec.step,
         "owner": spec.owner,
-        "site": site,
+        "site": site.name,
         "node": spec.node,
         "avoid": ",".join(sorted(spec.avoid)),
         "shunned": nodes(shunned),
@@ -61,6 +76,7 @@ def line(
         "memory_mb": str(spec.limits.memory_mb),
         # The inputs travel twice over: as they came, and unpacked. Whoever wrote scratch_mb has counted both.
         "scratch_kb": str(max(int(spec.limits.scratch_mb * 1024), 1)),
+        "lease_s": str(round(LEASE_SHARE * site.lost_after_s)),
         "carried": "".join(f",{one}" for one in carried),
         "brought": "".join(f",{one}" for one in brought),
     }

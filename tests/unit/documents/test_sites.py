@@ -412,6 +412,7 @@ def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None
         "guarded",
         "tape",
         "backend",
+        "lost_after_min",
     }
 
 

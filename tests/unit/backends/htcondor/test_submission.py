@@ -8,18 +8,18 @@ import pytest
 from jinja2 import UndefinedError
 
 from lofargrid import assets
-from lofargrid.backends.htcondor.submission import FIELDS, SEPARATOR, describe, line
+from lofargrid.backends.htcondor.submission import FIELDS, SEPARATOR, Reach, describe, line
 from tests.contracts.backends import spec
 
 TEMPLATE = (assets.content() / "jdl" / "htcondor.sub.j2").read_text()
 PLACES: dict[str, Path | str | int] = {
-    "bootstrap": "/b", "attempts": "/a", "log": "/l", "shared": "../s", "lost_after_s": 1200, "tracker": "abcd1234",
+    "bootstrap": "/b", "attempts": "/a", "log": "/l", "shared": "../s", "tracker": "abcd1234",
 }  # fmt: skip
 
 
 def values(tmp_path: Path, **changes: object) -> dict[str, str]:
     one = spec(tmp_path)._replace(**changes)  # type: ignore[arg-type]
-    written = line(one, "LCG.SARA-MATRIX.nl", ["wn2", "wn1"], ["in0", "../../shared/sandbox-1"], ["out"])
+    written = line(one, Reach("LCG.SARA-MATRIX.nl", 1200), ["wn2", "wn1"], ["in0", "../../shared/sandbox-1"], ["out"])
     return dict(zip(FIELDS, written.split(SEPARATOR), strict=True))
 
 
@@ -38,7 +38,7 @@ def test_a_line_says_where_the_job_may_run_and_what_travels_with_it(tmp_path: Pa
     said = values(tmp_path, avoid=("wn7",))
     assert (said["site"], said["avoid"], said["shunned"], said["node"]) == ("LCG.SARA-MATRIX.nl", "wn7", "wn1,wn2", "")
     assert (said["carried"], said["brought"]) == (",in0,../../shared/sandbox-1", ",out")
-    assert (said["cores"], said["memory_mb"]) == ("1", "4000")
+    assert (said["cores"], said["memory_mb"], said["lease_s"]) == ("1", "4000", "900")
 
 
 @pytest.mark.parametrize("name", ['wn1", true', "$(attempt)", "wn1\nqueue 1000", "wn\x1f1", "wn 1", "$ENV(HOME)"])
