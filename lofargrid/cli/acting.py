@@ -107,8 +107,7 @@ def cancel(context: typer.Context, what: Anything) -> None:
                 tracker.move(job, JobState.CANCELLED, stamp(), Reason.CANCELLED, "by the operator")
         ended += len(unfinished)
         live += [job.attempt for job in unfinished if job.attempt and job.state in _WITH_THE_BACKEND]
-    if live:
-        session.backend(tracker).cancel(live)
+    session.stop(tracker, live)
     note(f"{count(ended, 'job')} cancelled, {len(live)} of them with the backend")
 
 

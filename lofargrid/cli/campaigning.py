@@ -225,6 +225,5 @@ def enter(session: Session, reading: Reading, replan: bool) -> dict[str, Entered
     tracker = tracker or session.tracker()
     entered = campaigns.enter(tracker, reading.campaign, hashes, reading.recipe, stamp(), replan)
     live = [attempt for one in entered.values() for attempt in one.live]
-    if live:
-        session.backend(tracker).cancel(live)
+    session.stop(tracker, live)
     return entered

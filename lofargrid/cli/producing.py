@@ -285,8 +285,7 @@ def _enter_production(session: Session, file: Path, replan: bool, probe: int | N
         refuse_taken(tracker, recipe.production)
         entered = entering.enter(tracker, recipe, stamp(), again=replan)
         schedule(tracker, entered.production_id, document, stamp())
-    if entered.live:
-        session.backend(tracker).cancel(entered.live)
+    session.stop(tracker, entered.live)
     if entered.made or entered.retried:
         note(f"{recipe.production}: {count(len(entered.made), 'job')} entered, {len(entered.kept)} kept, "
              f"{len(entered.retried)} tried again")  # fmt: skip

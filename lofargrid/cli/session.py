@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from lofargrid import assets
 from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import NAMES, lack_of, open_backend
+from lofargrid.cli.text import note
 from lofargrid.config import Settings
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
@@ -18,7 +19,7 @@ from lofargrid.documents.reading import located
 from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
-from lofargrid.errors import Fault, InputError
+from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
 from lofargrid.model import Site
 from lofargrid.names import file_url, path_of
@@ -54,6 +55,14 @@ class Session:
     def backend(self, tracker: Tracker) -> Backend:
         """Open what reaches the sites that jobs of a tracker can be sent to."""
         return open_backend(replace(self.settings, data=self.tracker_path.parent), tracker.id, self.reached())
+
+    def stop(self, tracker: Tracker, attempts: Sequence[str]) -> None:
+        """Stop attempts now. Their jobs are cancelled or made anew already: what cannot be asked is stopped later."""
+        try:
+            if attempts:
+                self.backend(tracker).cancel(attempts)
+        except BackendError as error:
+            note(f"{error}; the next `run` stops them")
 
     def storage(self) -> LocalStorage:
         """The storage that this machine can speak to."""

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lofargrid.backends.base import Backend
+from lofargrid.cli.session import Session
+from lofargrid.config import settings
+from lofargrid.errors import BackendError
 from tests.unit.cli.seat import Seat
 
 
@@ -78,3 +82,18 @@ def test_paths_in_a_production_start_from_its_own_folder_wherever_you_are(seat: 
     other = Seat(tmp_path / "other")
     said = other("plan", str(seat.desk / "production.yaml"))
     assert f"  output   {seat.desk}/products\n" in said.out
+
+
+def test_what_cannot_be_stopped_now_is_told_and_left_to_the_next_run(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deaf(*_: object) -> Backend:
+        raise BackendError("the pool does not answer")
+
+    monkeypatch.setattr(Session, "backend", deaf)
+    session = Session(settings({"LOFARGRID_DATA": str(seat.data)}), seat.data / "tracker.db")
+    tracker = session.tracker()
+    session.stop(tracker, [])
+    assert capsys.readouterr().err == ""
+    session.stop(tracker, ["abcd1234-1-1"])
+    assert capsys.readouterr().err == "the pool does not answer; the next `run` stops them\n"
