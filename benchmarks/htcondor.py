@@ -29,7 +29,8 @@ from tests.grid.pool import Node
 
 HANDED_OVER, END_TO_END, REFRESH = 1.25, 1.3, 1 / 20
 SITE = "here"
-NOWHERE = "elsewhere"
+FULL = Node("elsewhere", "wn2")
+"""A node that gets no jobs: only the queue is filled."""
 
 
 def spec(number: int, folder: Path, site: str) -> JobSpec:
@@ -58,8 +59,10 @@ class Bench:
 
     def backend(self, folder: Path) -> HTCondorBackend:
         """Our backend, with a tracker of its own."""
-        sites = {name: Reach(name, 1200) for name in (SITE, NOWHERE)}
-        return open_htcondor(folder / "ours", self.runner, f"{self.count:08x}", sites, assets.content())
+        sites = {name: Reach(name, 1200) for name in (SITE, FULL.site)}
+        backend = open_htcondor(folder / "ours", self.runner, f"{self.count:08x}", sites, assets.content())
+        backend.avoid({FULL.site: [FULL.host]})
+        return backend
 
     def bare(self, folder: Path, jobs: Sequence[JobSpec]) -> int:
         """Hand over the same jobs by the bindings alone; their files are there already."""
@@ -130,7 +133,7 @@ def handing_over(bench: Bench, count: int, rounds: int) -> float:
 
     def ours() -> float:
         folder = bench.fresh()
-        jobs = [spec(number, folder, NOWHERE) for number in range(count)]
+        jobs = [spec(number, folder, FULL.site) for number in range(count)]
         backend = bench.backend(folder)
         backend.changes(None)
         taken = seconds(lambda: backend.submit(jobs))
@@ -140,7 +143,7 @@ def handing_over(bench: Bench, count: int, rounds: int) -> float:
 
     def bare() -> float:
         folder = bench.fresh()
-        jobs = [spec(number, folder, NOWHERE) for number in range(count)]
+        jobs = [spec(number, folder, "nowhere") for number in range(count)]
         taken = seconds(lambda: bench.bare(bench.written(jobs), jobs))
         clear()
         return taken
@@ -206,7 +209,7 @@ def refresh(bench: Bench, count: int, rounds: int) -> float:
     folder = bench.fresh()
     backend = bench.backend(folder)
     cursor = backend.changes(None).cursor
-    backend.submit([spec(number, folder, NOWHERE) for number in range(count)])
+    backend.submit([spec(number, folder, FULL.site) for number in range(count)])
     cursor = backend.changes(cursor).cursor
     looked = [backend.changes(cursor).cursor]
     one = schedd()
@@ -240,7 +243,7 @@ def main() -> int:
     parser.add_argument("--empty", type=int, default=200)
     parser.add_argument("--many", type=int, default=100_000)
     options = parser.parse_args()
-    with opened_pool([Node(SITE, "wn1", cpus=2, memory_mb=4000)]), tempfile.TemporaryDirectory() as root:
+    with opened_pool([Node(SITE, "wn1", cpus=2, memory_mb=4000), FULL]), tempfile.TemporaryDirectory() as root:
         bench = Bench(Path(root))
         ratios = {
             "handing over": (handing_over(bench, options.jobs, options.rounds), HANDED_OVER),
