@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lofargrid.documents.campaigns import Campaign, Row, read_campaign
@@ -241,6 +241,7 @@ def test_a_fault_in_what_a_cell_gave_is_put_to_that_cell(survey: Survey) -> None
     assert told == [replace(mine, file=str(survey.file), line=2, field="strength"), theirs, elsewhere]
 
 
+@example(cell="n" * 300)
 @given(cell=st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\0\r\n"'), min_size=1))
 def test_no_cell_breaks_the_reading(tmp_path_factory: pytest.TempPathFactory, cell: str) -> None:
     """Whatever stands in a cell: a row, or a fault with its line and column."""
