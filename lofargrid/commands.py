@@ -46,8 +46,10 @@ def run(
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def start(words: Sequence[str], folder: Path, keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one: a session of its own, no terminal, its words to ``runner.log``.
+def start(
+    words: Sequence[str], folder: Path, keep: Sequence[int] = (), log: str = "runner.log"
+) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one: a session of its own, no terminal.
 
     Parameters
     ----------
@@ -57,14 +59,16 @@ def start(words: Sequence[str], folder: Path, keep: Sequence[int] = ()) -> subpr
         Its working folder.
     keep
         File descriptors that it inherits.
+    log
+        The file in its folder that takes what it prints.
     """
-    with (folder / "runner.log").open("ab") as log:
+    with (folder / log).open("ab") as out:
         return subprocess.Popen(
             words,
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=out,
+            stderr=out,
             start_new_session=True,
             pass_fds=keep,
         )

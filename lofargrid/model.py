@@ -142,6 +142,33 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Pilots:
+    """How pilots of a site come about, and what each of them offers.
+
+    ``through`` names the batch system: one of jdl/batch.yaml, ``here`` for this machine, ``script`` if somebody else
+    starts them. `run` keeps ``at_most`` of them. They go after ``walltime_min``, or when no job has come for
+    ``idle_min``; 0 in ``cores`` to ``walltime_min`` is what the site grants one job. ``htcondor`` is where HTCondor's
+    programs are on a node: empty for PATH, a folder, or a tarball with its ``sha256``. A node must have the folders
+    ``needs``. ``logs`` is a folder that nodes can write, ``options`` are words for the batch system, ``environment``
+    is for its commands.
+    """
+
+    through: str = "script"
+    at_most: int = 0
+    cores: int = 0
+    memory_mb: int = 0
+    scratch_mb: int = 0
+    walltime_min: float = 0.0
+    idle_min: float = 10.0
+    htcondor: str = ""
+    sha256: str = ""
+    needs: tuple[str, ...] = ()
+    logs: str = ""
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Site:
     """A place on the grid: storage, compute, or both.
 
@@ -150,7 +177,8 @@ class Site:
     ``scratch`` is the folder URL of its intermediates. ``transfers`` copies may cross its wide-area link at once,
     ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
     are quarantined by evidence. With ``tape`` what it holds may be on tape only. ``backend`` is the job system that
-    reaches its compute, empty if none does. A node that is not heard of for ``lost_after_min`` is given up.
+    reaches its compute, empty if none does. A node that is not heard of for ``lost_after_min`` is given up. With
+    ``pilots`` its nodes are those that join the pool as pilots.
     """
 
     name: str
@@ -171,6 +199,7 @@ class Site:
     tape: bool = False
     backend: str = ""
     lost_after_min: float = 20.0
+    pilots: Pilots | None = None
 
 
 @dataclass(frozen=True)

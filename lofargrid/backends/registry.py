@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from lofargrid import assets
 from lofargrid.backends.base import Backend
@@ -10,6 +11,9 @@ from lofargrid.backends.several import SeveralBackends
 from lofargrid.config import Settings
 from lofargrid.model import Site
 from lofargrid.recipes.sandboxes import pack_runner
+
+if TYPE_CHECKING:
+    from lofargrid.backends.htcondor.submission import Reach
 
 Opener = Callable[[Settings, str, Mapping[str, Site]], Backend]
 
@@ -20,11 +24,22 @@ def _local(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Backe
 
 def _htcondor(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Backend:
     from lofargrid.backends.htcondor.backend import open_htcondor
-    from lofargrid.backends.htcondor.submission import Reach
 
-    reached = {name: Reach(site.grid_name or name, round(site.lost_after_min * 60)) for name, site in sites.items()}
+    reached = {name: _reach(site) for name, site in sites.items()}
     runner = pack_runner(settings.data / "runner")
     return open_htcondor(settings.data / "htcondor", runner, tracker, reached, assets.content())
+
+
+def _reach(site: Site) -> "Reach":
+    from lofargrid.backends.htcondor.nodes import Machine
+    from lofargrid.backends.htcondor.submission import Reach
+
+    name = site.grid_name or site.name
+    pilot = None
+    if site.pilots:
+        cores, memory_mb = site.pilots.cores or site.cores, site.pilots.memory_mb or site.memory_mb
+        pilot = Machine(name, cores, memory_mb, (site.pilots.walltime_min or site.walltime_min) * 60)
+    return Reach(name, round(site.lost_after_min * 60), pilot)
 
 
 _OPENERS: dict[str, Opener] = {"local": _local, "htcondor": _htcondor}

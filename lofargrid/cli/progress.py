@@ -17,6 +17,7 @@ from lofargrid.cli.goals import Goal, goal_of
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import count, note, seconds_text
 from lofargrid.engine.engine import Engine, Tick
+from lofargrid.pilots.supplying import Supplying
 from lofargrid.states import FINAL, JobState, Phase
 from lofargrid.ticking import hold_tick
 from lofargrid.tracker import Tracker
@@ -121,12 +122,14 @@ def _loop(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], Non
 def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], None]) -> str:
     backend = session.backend(tracker)
     engine: Engine = session.engine(tracker, backend)
+    supplying = Supplying(session.fleet(tracker) if session.has_pilots() else None, note)
     troubled = Troubled()
     idle = 0
     try:
         while True:
             tick = engine.tick()
             show()
+            supplying.look()
             if goal.ended() and not tick.troubles:
                 engine.tick()  # lets the backend forget what it told last
                 return ""

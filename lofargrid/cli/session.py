@@ -13,6 +13,7 @@ from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import NAMES, lack_of, open_backend
 from lofargrid.cli.text import note
 from lofargrid.config import Settings
+from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
@@ -23,6 +24,7 @@ from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
 from lofargrid.model import Site
 from lofargrid.names import file_url, path_of
+from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
 from lofargrid.recipes.recipe import Recipe
@@ -63,6 +65,34 @@ class Session:
                 self.backend(tracker).cancel(attempts)
         except BackendError as error:
             note(f"{error}; the next `run` stops them")
+
+    def has_pilots(self) -> bool:
+        """Whether pilots can be started for any site."""
+        return any(site.pilots for site in self.reached().values())
+
+    def fleet(self, tracker: Tracker) -> Fleet:
+        """The pilots of a tracker.
+
+        Raises
+        ------
+        InputError
+            HTCondor's bindings are not here.
+        """
+        lack = lack_of("htcondor")
+        if lack:
+            raise InputError(Fault(lack, _REMEDIES["htcondor"]))
+        from lofargrid.pilots.pool import Pool
+
+        root = self.tracker_path.parent
+        means = Means(
+            runner=sandboxes.pack_runner(root / "runner"),
+            content=assets.content(),
+            batches=read_batches(assets.content() / "jdl" / "batch.yaml"),
+            root=root / "pilots",
+            owner=self.settings.owner,
+            contact=self.settings.contact,
+        )
+        return Fleet(tracker, self.sites(), Pool(), means, now)
 
     def storage(self) -> LocalStorage:
         """The storage that this machine can speak to."""

@@ -4,7 +4,6 @@ A line is a ``file://`` URL, a path or a SURL, and after tabs columns ``key=valu
 ``adler32``, ``frequency_mhz``, ``sap``. Blank lines and lines that start with # are passed over.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -135,8 +134,7 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
 
 def _locate(entry: str, folders: Sequence[Path]) -> Path:
     candidates = [(folder / entry).absolute() for folder in folders]
-    # Not exists(): it raises for a name that no disk could hold.
-    return next((path for path in candidates if os.access(path, os.F_OK)), candidates[0])
+    return next((path for path in candidates if path.exists()), candidates[0])
 
 
 def _whole(column: str, value: str | int) -> int:

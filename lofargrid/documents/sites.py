@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lofargrid.documents.reading import Document, MisfitError, located, read_document, shown
 from lofargrid.errors import Fault, InputError
-from lofargrid.model import Site
+from lofargrid.model import Pilots, Site
 from lofargrid.names import is_url, path_of, printable, safe_name
 
 SHIPPED = Path(__file__).parents[1] / "sites.yaml"
@@ -31,6 +31,44 @@ Address = tuple[str, str]
 
 # Stands for the host of file:// URLs; no host has such a name.
 _HERE = "file:"
+
+
+class PilotsDocument(Document):
+    """How pilots of a site come about; what is left out is as `Pilots` says."""
+
+    through: Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")] = Pilots.through
+    at_most: Annotated[int, Field(ge=0)] = Pilots.at_most
+    cores: Count | None = None
+    memory_mb: Count | None = None
+    scratch_mb: Count | None = None
+    walltime_min: Annotated[float, Field(ge=5, allow_inf_nan=False)] | None = None
+    idle_min: Positive = Pilots.idle_min
+    htcondor: str = Pilots.htcondor
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Pilots.sha256
+    needs: list[str] = []
+    logs: str = Pilots.logs
+    options: list[str] = []
+    environment: dict[str, str] = {}
+
+    @field_validator("htcondor", "logs")
+    @classmethod
+    def _somewhere(cls, place: str) -> str:
+        if place and not re.fullmatch(r"(https:/)?/[A-Za-z0-9._/+@~%-]*", place):
+            raise ValueError(f"{shown(place)} is no absolute path, nor an https:// URL")
+        return place
+
+    @model_validator(mode="after")
+    def _proven(self) -> Self:
+        if self.htcondor.startswith("https:") and not self.sha256:
+            raise MisfitError("what is downloaded is trusted by its SHA-256 only: give sha256", "sha256")
+        return self
+
+    def made(self) -> Pilots:
+        """The same, as the engine's noun."""
+        given: dict[str, Any] = {key: getattr(self, key) for key in self.model_fields_set}
+        for key in {"needs", "options"} & given.keys():
+            given[key] = tuple(given[key])
+        return Pilots(**given)
 
 
 class SiteDocument(Document):
@@ -53,6 +91,7 @@ class SiteDocument(Document):
     tape: bool = Site.tape
     backend: Literal["", "local", "htcondor", "dirac"] = ""
     lost_after_min: Positive = Site.lost_after_min
+    pilots: PilotsDocument | None = None
 
     @field_validator("grid_name")
     @classmethod
@@ -87,6 +126,8 @@ class SiteDocument(Document):
         given: dict[str, Any] = {key: getattr(self, key) for key in self.model_fields_set}
         if "prefixes" in given:
             given["prefixes"] = tuple(self.prefixes)
+        if self.pilots is not None:
+            given["pilots"] = self.pilots.made()
         return replace(site, **given)
 
 

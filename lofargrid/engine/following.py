@@ -108,6 +108,8 @@ class Following:
         if node and not attempt.node:
             self._tracker.note_phase(attempt.id, attempt.phase, self._moves.now(), node)
         self._close(attempt, Phase.ENDED if report else Phase.LOST, reason, detail, observation.report_text)
+        if report:
+            self._tracker.note_ids(attempt.id, report.ids)
         if not awaits(job, attempt):
             # Its job was cancelled, superseded or given to another attempt.
             self._moves.touch(job)

@@ -1,5 +1,7 @@
 """Attempts: what was intended, what backends say of it, how it ended."""
 
+from collections.abc import Mapping
+
 from lofargrid.model import Job
 from lofargrid.names import attempt_id
 from lofargrid.states import JobState, Phase, Reason
@@ -41,6 +43,13 @@ class Attempts(Jobs):
             "UPDATE attempts SET phase = ?, ended = ?, reason = ?, detail = ?, report = ? WHERE id = ?",
             phase, now, reason, detail, report, attempt,
         )  # fmt: skip
+
+    def note_ids(self, attempt: str, ids: Mapping[str, str]) -> None:
+        """Write down what site admins know an attempt by, and the pilot that it ran in."""
+        rows = [(str(one), attempt) for one in ids.values() if one]
+        self.write_many("INSERT OR IGNORE INTO ids (id, attempt) VALUES (?, ?)", rows)
+        if ids.get("pilot"):
+            self.write("UPDATE attempts SET pilot = ? WHERE id = ?", str(ids["pilot"]), attempt)
 
     def attempt(self, attempt: str) -> AttemptRecord | None:
         """The attempt of an id, or None."""

@@ -44,11 +44,12 @@ class Jobs(Store):
         return int(self.value("SELECT production_id FROM jobs WHERE id = ?", job.id))
 
     def find_jobs(self, text: str) -> list[Job]:
-        """Standing jobs whose name, or an attempt's id or batch id, is ``text``."""
+        """Standing jobs whose name, or an attempt's id or any id that a site admin knows it by, is ``text``."""
         sql = _JOB + (
             "WHERE j.id IN (SELECT id FROM jobs WHERE name = ?1 AND current"
             " UNION SELECT job_id FROM attempts WHERE id = ?1"
-            " UNION SELECT job_id FROM attempts WHERE batch_id = ?1 AND batch_id <> '') ORDER BY j.id"
+            " UNION SELECT job_id FROM attempts WHERE batch_id = ?1 AND batch_id <> ''"
+            " UNION SELECT job_id FROM attempts WHERE id IN (SELECT attempt FROM ids WHERE id = ?1)) ORDER BY j.id"
         )
         return [records.job(row) for row in self.rows(sql, text)]
 

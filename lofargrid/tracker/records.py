@@ -54,6 +54,26 @@ class AttemptRecord:
     blamed: bool
     remote_from: str
     copy_s: float
+    pilot: str
+
+
+@dataclass(frozen=True)
+class PilotRecord:
+    """A pilot that was started from here. Times are ISO 8601 UTC; ``jobs`` counts the attempts that ended in it."""
+
+    id: str
+    site: str
+    through: str
+    batch_id: str
+    asked: str
+    token: str
+    token_expires: str
+    node: str
+    joined: str | None
+    ended: str | None
+    reason: str | None
+    detail: str
+    jobs: int
 
 
 @dataclass(frozen=True)

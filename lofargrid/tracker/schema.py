@@ -148,7 +148,7 @@ CREATE TABLE finer (
 ) WITHOUT ROWID;
 
 -- blamed: its node turned out to be at fault. remote_from: the sites that it copies from over wide-area links, with
--- commas between; copy_s: how long that may take from its start.
+-- commas between; copy_s: how long that may take from its start. pilot: the one that it ran in, if any.
 CREATE TABLE attempts (
   id TEXT PRIMARY KEY,
   job_id INTEGER NOT NULL REFERENCES jobs,
@@ -166,8 +166,10 @@ CREATE TABLE attempts (
   report TEXT,
   blamed INTEGER NOT NULL DEFAULT 0,
   remote_from TEXT NOT NULL DEFAULT '',
-  copy_s REAL NOT NULL DEFAULT 0
+  copy_s REAL NOT NULL DEFAULT 0,
+  pilot TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
+CREATE INDEX attempts_by_pilot ON attempts (pilot) WHERE pilot <> '';
 CREATE INDEX attempts_by_job ON attempts (job_id);
 CREATE INDEX attempts_by_batch_id ON attempts (batch_id) WHERE batch_id <> '';
 CREATE INDEX attempts_unfinished ON attempts (job_id, number) WHERE phase NOT IN ('ended', 'lost');
@@ -190,6 +192,33 @@ CREATE TABLE files (
 CREATE INDEX files_by_job ON files (job_id);
 CREATE INDEX files_to_publish ON files (job_id) WHERE product AND published = '' AND state = 'made';
 CREATE INDEX files_on_scratch ON files (job_id) WHERE state = 'made';
+
+-- What site admins know an attempt by, besides its batch_id: the ids that its report tells.
+CREATE TABLE ids (
+  id TEXT NOT NULL,
+  attempt TEXT NOT NULL REFERENCES attempts,
+  PRIMARY KEY (id, attempt)
+) WITHOUT ROWID;
+
+-- through: the batch system. token: the id of its token, which is not the secret. joined: when the pool was first seen
+-- to have it. reason: why it left, NULL if in good order.
+CREATE TABLE pilots (
+  id TEXT PRIMARY KEY,
+  site TEXT NOT NULL,
+  through TEXT NOT NULL,
+  batch_id TEXT NOT NULL DEFAULT '',
+  asked TEXT NOT NULL,
+  token TEXT NOT NULL DEFAULT '',
+  token_expires TEXT NOT NULL DEFAULT '',
+  node TEXT NOT NULL DEFAULT '',
+  joined TEXT,
+  ended TEXT,
+  reason TEXT,
+  detail TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX pilots_by_site ON pilots (site, asked);
+CREATE INDEX pilots_living ON pilots (id) WHERE ended IS NULL;
+CREATE INDEX pilots_by_batch_id ON pilots (batch_id) WHERE batch_id <> '';
 
 -- node '' is the whole site. state: quarantined | probed | probation | released. probe: the id of the last probe.
 CREATE TABLE quarantine (

@@ -17,6 +17,7 @@ EXIT_USAGE = 2
 
 USAGE = """\
 usage: runner.pyz run JOB_JSON [--work DIR] [--grace SECONDS] [--lock-fd N] | inspect
+       runner.pyz join PILOT_JSON [--discard]
 
 Run one attempt: stage in, payload, checks, stage out. Beside JOB_JSON it writes report.json and job.log.
 
@@ -26,6 +27,10 @@ Run one attempt: stage in, payload, checks, stage out. Beside JOB_JSON it writes
 
 inspect looks at input files: it reads a JSON list of {"path", "size_bytes"} and prints a list of
 {"reason", "detail"}.
+
+join makes this node a worker of an HTCondor pool. Beside PILOT_JSON lie the file token, which opens the pool, and
+startd.config. It leaves when no job comes, when its time is up, or at a signal: SIGUSR1 lets its jobs come to their
+end, SIGTERM does not. The last line that it prints is its report. --discard removes the folder of PILOT_JSON then.
 
 exit code: 0 succeeded, 1 failed (report.json says why), 2 nothing was run (bad usage, unreadable JOB_JSON,
 another runner at work in that directory)
@@ -94,6 +99,24 @@ def _inspect(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     return EXIT_SUCCEEDED
 
 
+def _join(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    from .contract import pilot_from_json
+    from .join import Place, join
+
+    discard = "--discard" in arguments
+    words, _ = _parse([one for one in arguments if one != "--discard"], ())
+    if len(words) != 1:
+        raise UsageError(USAGE.splitlines()[1].strip())
+    path = os.path.abspath(words[0])
+    try:
+        with open(path, encoding="utf-8") as file:
+            spec = pilot_from_json(file.read())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    report = join(spec, Place(os.path.dirname(path), environment, discard))
+    return EXIT_FAILED if report.reason else EXIT_SUCCEEDED
+
+
 def _tell(report: Report) -> int:
     if report.succeeded:
         return EXIT_SUCCEEDED
@@ -130,4 +153,4 @@ def _number(text: str, option: str) -> float:
     return value
 
 
-VERBS = {"run": _run, "inspect": _inspect}
+VERBS = {"run": _run, "inspect": _inspect, "join": _join}

@@ -21,6 +21,12 @@ REPORT_FILE = "report.json"
 LOG_FILE = "job.log"
 LOCK_FILE = "lock"
 
+PILOT_FILE = "pilot.json"
+TOKEN_FILE = "token"
+STARTD_FILE = "startd.config"
+PILOT_REPORT = "lofargrid pilot report: "
+"""Begins the last line that a pilot prints; its report follows as JSON."""
+
 
 class Reason(str, Enum):
     """Why an attempt or a job is where it is. Reasons explain and select a retry rule; they never drive."""
@@ -239,8 +245,51 @@ class Report(NamedTuple):
         return self.outcome == "succeeded"
 
 
-def to_json(value: JobSpec | Report, indent: int | None = 1) -> str:
-    """Write a job or a report as JSON, keys in declared order; without ``indent`` in one line, five times as fast."""
+class PilotSpec(NamedTuple):
+    """A pilot to be: what ``join`` reads from ``pilot.json``. The file ``token`` beside it opens the pool's door.
+
+    ``site`` is what its jobs ask for, ``collector`` the pool's address, ``htcondor`` where HTCondor's programs are
+    (empty: on PATH; a folder; a tarball as a path or an https:// URL, of that ``sha256``). It offers ``cores`` and
+    ``memory_mb``, and wants ``scratch_mb`` free and the folders ``needs`` to be there. It goes after ``walltime_s``,
+    or when no job has come for ``idle_s``.
+    """
+
+    pilot: str
+    site: str
+    owner: str
+    contact: str
+    collector: str
+    cores: int
+    memory_mb: int
+    scratch_mb: int
+    walltime_s: int
+    idle_s: int
+    htcondor: str = ""
+    sha256: str = ""
+    needs: tuple[str, ...] = ()
+    contract: int = CONTRACT_VERSION
+
+
+class PilotReport(NamedTuple):
+    """How a pilot ended. Printed whatever happens, on one line.
+
+    ``joined`` says whether it got so far as to offer itself to the pool. ``reason`` is None if it left because no
+    job came, its time was up, or it was drained.
+    """
+
+    pilot: str
+    joined: bool
+    reason: str | None
+    detail: str
+    started: str
+    ended: str
+    node: Mapping[str, Any] = {}
+    ids: Mapping[str, str] = {}
+    contract: int = CONTRACT_VERSION
+
+
+def to_json(value: JobSpec | Report | PilotSpec | PilotReport, indent: int | None = 1) -> str:
+    """Write a job, pilot or report as JSON, keys in declared order; without ``indent`` in one line, and faster."""
     return json.dumps(_plain(value), indent=indent) + "\n"
 
 
@@ -298,6 +347,35 @@ def report_from_json(text: str) -> Report:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a report of contract {CONTRACT_VERSION}: {error}") from error
+
+
+def pilot_from_json(text: str) -> PilotSpec:
+    """Read ``pilot.json``.
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, lacks a field, or is of another contract version.
+    """
+    data = _object(text)
+    try:
+        return PilotSpec(**{**data, "needs": tuple(data["needs"])})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a pilot of contract {CONTRACT_VERSION}: {error}") from error
+
+
+def pilot_report_from_json(text: str) -> PilotReport:
+    """Read the report of a pilot.
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON, lacks a field, or is of another contract version.
+    """
+    try:
+        return PilotReport(**_object(text))
+    except TypeError as error:
+        raise ValueError(f"not a pilot's report of contract {CONTRACT_VERSION}: {error}") from error
 
 
 def _check(entry: dict[str, Any]) -> Check:

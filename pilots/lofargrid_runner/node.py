@@ -34,6 +34,7 @@ BATCH_IDS = {
     "DIRAC_PILOT_STAMP": "dirac_pilot",
 }
 CONDOR_ATTRIBUTES = {"ClusterId": "htcondor_cluster", "ProcId": "htcondor_proc", "GlobalJobId": "htcondor"}
+PILOT_ATTRIBUTES = {"LofargridPilot": "pilot", "LofargridBatch": "batch"}
 
 
 def probe(folder: str) -> dict[str, Any]:
@@ -66,7 +67,13 @@ def batch_ids(environment: Mapping[str, str]) -> dict[str, str]:
         if environment.get(variable):
             ids.setdefault(key, environment[variable])
     if "_CONDOR_JOB_AD" in environment:
-        ids.update(_condor_ids(environment["_CONDOR_JOB_AD"]))
+        ids.update(_ad_values(environment["_CONDOR_JOB_AD"], CONDOR_ATTRIBUTES))
+    if "_CONDOR_MACHINE_AD" in environment:
+        machine = _ad_values(environment["_CONDOR_MACHINE_AD"], PILOT_ATTRIBUTES)
+        # What the batch system calls the pilot that we run in: `slurm=12 pbs=3`.
+        pairs = (one.partition("=") for one in machine.pop("batch", "").split())
+        ids.update(machine)
+        ids.update({key: value for key, _, value in pairs})
     return ids
 
 
@@ -99,14 +106,15 @@ def _cpu() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _condor_ids(path: str) -> dict[str, str]:
+def _ad_values(path: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Read some attributes of a ClassAd that HTCondor has written, under other names."""
     ids = {}
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 attribute, _, value = (part.strip() for part in line.partition("="))
-                if attribute in CONDOR_ATTRIBUTES:
-                    ids[CONDOR_ATTRIBUTES[attribute]] = value.strip('"')
+                if attribute in wanted:
+                    ids[wanted[attribute]] = value.strip('"')
     except OSError:
         return {}
     return ids

@@ -20,11 +20,14 @@ class Stop:
     """Whether a signal asked the runner to stop; ``wake`` becomes readable on any signal.
 
     A context manager. SIGCHLD only wakes: the runner then learns at once that its payload ended, on
-    every kernel and without polling. A signal that was ignored before (``nohup``) stays ignored.
+    every kernel and without polling. A signal that was ignored before (``nohup``) stays ignored. The signal ``drain``
+    does not stop: it is remembered by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, drain: int = 0) -> None:
         self.signal: int | None = None
+        self.drain_asked = False
+        self._drain = drain
         self.wake = -1
         self._write = -1
         self._before: dict[int, Any] = {}
@@ -35,7 +38,7 @@ class Stop:
         os.set_blocking(self.wake, False)
         os.set_blocking(self._write, False)
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in ASKED:
+        for number in (*ASKED, self._drain) if self._drain else ASKED:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._remember)
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -49,7 +52,10 @@ class Stop:
         os.close(self._write)
 
     def _remember(self, number: int, _frame: object) -> None:
-        self.signal = number
+        if number == self._drain:
+            self.drain_asked = True
+        else:
+            self.signal = number
 
     def drain(self) -> None:
         """Forget the wake-ups so far; the flag stays."""
@@ -66,6 +72,13 @@ class Stop:
         while self.signal is None and time.monotonic() < until:
             select.select([self.wake], [], [], max(until - time.monotonic(), 0.0))
             self.drain()
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass, but no more once a signal comes, whichever it is."""
+        import select
+
+        select.select([self.wake], [], [], seconds)
+        self.drain()
 
     def check(self) -> None:
         """Raise if we were asked to stop. Called between any two chunks of work.

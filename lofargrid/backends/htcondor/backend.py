@@ -106,6 +106,7 @@ class HTCondorBackend:
                 QueuedJob(
                     cluster, proc, one.attempt, schedd.IDLE, job=one.job, site=self._sites[one.site].name,
                     cores=one.limits.cores, memory_mb=one.limits.memory_mb,
+                    walltime_s=one.limits.walltime_s + one.overtime_s,
                 )
             )  # fmt: skip
         self._waiting |= {one.attempt for one in jobs}
@@ -148,8 +149,9 @@ class HTCondorBackend:
         if time.monotonic() >= self._judge_at:
             self._judge_at = time.monotonic() + _JUDGE_S
             jobs = [self._jobs[one] for one in sorted(self._waiting) if one in self._jobs]
-            wanted = [Wanted(one.job, one.site, one.cores, one.memory_mb) for one in jobs]
-            self._hopeless = hopeless(wanted, self._schedd.machines())
+            wanted = [Wanted(one.job, one.site, one.cores, one.memory_mb, one.walltime_s) for one in jobs]
+            pilots = [site.pilot for site in self._sites.values() if site.pilot]
+            self._hopeless = hopeless(wanted, [*self._schedd.machines(), *pilots])
         if self._hopeless:
             raise BackendError(self._hopeless)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,7 @@ class Machine:
     site: str
     cores: int
     memory_mb: int
+    walltime_s: float = inf
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Wanted:
     site: str
     cores: int
     memory_mb: int
+    walltime_s: float = 0.0
 
 
 def hopeless(waiting: Iterable[Wanted], machines: Sequence[Machine]) -> str:
@@ -31,7 +34,7 @@ def hopeless(waiting: Iterable[Wanted], machines: Sequence[Machine]) -> str:
     waiting
         Jobs in the queue that run nowhere.
     machines
-        All nodes of the pool.
+        All nodes of the pool, and those that pilots would be.
     """
     told: dict[str, list[str]] = {}
     for one in waiting:
@@ -44,8 +47,15 @@ def hopeless(waiting: Iterable[Wanted], machines: Sequence[Machine]) -> str:
 def _lack(one: Wanted, there: Sequence[Machine]) -> str:
     if not there:
         return f"the pool has no node whose GLIDEIN_Site is {one.site!r} now"
-    if any(machine.cores >= one.cores and machine.memory_mb >= one.memory_mb for machine in there):
+    large = [machine for machine in there if machine.cores >= one.cores and machine.memory_mb >= one.memory_mb]
+    if any(machine.walltime_s > one.walltime_s for machine in large):
         return ""
+    if large:
+        longest = max(machine.walltime_s for machine in large)
+        return (
+            f"a job of {one.site} may take {one.walltime_s / 60:.0f} min, and no pilot stays longer than"
+            f" {longest / 60:.0f} min; say so in `pilots:` of sites.yaml"
+        )
     most_cores, most_mb = max(machine.cores for machine in there), max(machine.memory_mb for machine in there)
     return (
         f"no node of {one.site} has {one.cores} cores and {one.memory_mb} MB: they have {most_cores} cores and"

@@ -21,7 +21,7 @@ _REMEDY = "Does condor_q work here? Its configuration counts; the same command g
 _ASKED = [
     "ClusterId", "ProcId", "LofargridAttempt", "JobStatus", "CurrentHosts", "RemoteHost", "LastRemoteHost",
     "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "RemoveReason", "LofargridJob", "LofargridSite", "RequestCpus",
-    "RequestMemory",
+    "RequestMemory", "LofargridWalltime",
 ]  # fmt: skip
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
@@ -44,6 +44,7 @@ class QueuedJob:
     site: str = ""
     cores: int = 1
     memory_mb: int = 0
+    walltime_s: float = 0.0
 
     @property
     def id(self) -> str:
@@ -143,7 +144,8 @@ class Schedd:
     def machines(self) -> list[Machine]:
         """The nodes of the pool that say of which site they are."""
         asked = ["GLIDEIN_Site", "TotalSlotCpus", "TotalSlotMemory"]
-        where = "GLIDEIN_Site isnt undefined && DynamicSlot isnt true"
+        # Pilots come and go: what the next one will be counts, which sites.yaml tells.
+        where = "GLIDEIN_Site isnt undefined && DynamicSlot isnt true && LofargridPilot is undefined"
         ads = htcondor2.Collector().query(htcondor2.AdType.Startd, where, projection=asked)
         return [Machine(str(ad["GLIDEIN_Site"]), int(ad["TotalSlotCpus"]), int(ad["TotalSlotMemory"])) for ad in ads]
 
@@ -183,6 +185,7 @@ def _queued(ad: Mapping[str, Any]) -> QueuedJob:
         site=str(ad.get("LofargridSite", "")),
         cores=int(ad.get("RequestCpus", 1)),
         memory_mb=int(ad.get("RequestMemory", 0)),
+        walltime_s=float(ad.get("LofargridWalltime", 0)),
     )
 
 

@@ -1,5 +1,6 @@
 """Pure: attempts become a submit description and a line each in the list that it queues from."""
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from lofargrid_runner.contract import JobSpec
 
+from lofargrid.backends.htcondor.nodes import Machine
+
 SEPARATOR = "\x1f"
 LEASE_SHARE = 0.75
 """HTCondor looks whether a lease has run out at growing intervals, up to five minutes: it is to be in time."""
 FIELDS = (
     "attempt", "job", "production", "step", "owner", "site", "node", "avoid", "shunned", "cores", "memory_mb",
-    "scratch_kb", "lease_s", "carried", "brought",
+    "scratch_kb", "walltime_s", "lease_s", "carried", "brought",
 )  # fmt: skip
 """What differs between the jobs of one submit description."""
 
@@ -23,10 +26,12 @@ class Reach:
     """How a site is reached.
 
     ``name`` is what its nodes call it, in GLIDEIN_Site; one that is not heard of for ``lost_after_s`` is given up.
+    ``pilot`` is what one of its pilots offers, where there are such.
     """
 
     name: str
     lost_after_s: int
+    pilot: Machine | None = None
 
 
 _TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
@@ -76,6 +81,7 @@ def line(
         "memory_mb": str(spec.limits.memory_mb),
         # The inputs travel twice over: as they came, and unpacked. Whoever wrote scratch_mb has counted both.
         "scratch_kb": str(max(int(spec.limits.scratch_mb * 1024), 1)),
+        "walltime_s": str(math.ceil(spec.limits.walltime_s + spec.overtime_s)),
         "lease_s": str(round(LEASE_SHARE * site.lost_after_s)),
         "carried": "".join(f",{one}" for one in carried),
         "brought": "".join(f",{one}" for one in brought),

@@ -1,0 +1,1 @@
+"""Pilots: what starts them, what lists them, what ends them."""
