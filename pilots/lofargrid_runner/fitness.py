@@ -65,9 +65,14 @@ def require_fit(spec: PilotSpec, token: Token, node: Mapping[str, Any], now: flo
     if token.expires and token.expires - now < spec.idle_s:
         what = f"the pilot's token expires in {token.expires - now:.0f} s: it waited too long for its turn"
         raise Failure(Reason.CREDENTIAL_EXPIRED, what)
-    wrong = [*_too_small(spec, node), *_clock(token, now), *_missing(spec.needs), *_outbound(spec.collector)]
+    wrong = [*_root(), *_too_small(spec, node), *_clock(token, now), *_missing(spec.needs), *_outbound(spec.collector)]
     if wrong:
         raise Failure(Reason.NODE_UNFIT, f"{os.uname().nodename}: {'; '.join(wrong)}")
+
+
+def _root() -> list[str]:
+    # HTCondor as root wants a user of its own, and would run jobs as whoever they say they are.
+    return ["a pilot runs as an ordinary user, not as root"] if os.getuid() == 0 else []
 
 
 def _too_small(spec: PilotSpec, node: Mapping[str, Any]) -> list[str]:

@@ -119,12 +119,12 @@ class Startd:
             time.sleep(0.02)
 
     def last_words(self, lines: int) -> list[str]:
-        """The end of its log."""
-        try:
-            with open(os.path.join(self._work, "log", "StartLog"), encoding="utf-8", errors="replace") as file:
-                return file.read().splitlines()[-lines:]
-        except OSError:
-            return []
+        """The end of its log, or of what it said where it came to write none."""
+        for name in ("StartLog", "out"):
+            with contextlib.suppress(OSError):
+                with open(os.path.join(self._work, "log", name), encoding="utf-8", errors="replace") as file:
+                    return file.read().splitlines()[-lines:]
+        return []
 
     def _change(self, line: str) -> None:
         with open(self._config, "a", encoding="utf-8") as file:
