@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 _MOST_ENDED = 20
 
 verbs = typer.Typer(
-    help="Nodes that join the pool for a while: started through a site's batch system, where jobs wait.",
+    help="List the nodes that have joined the pool for a while; start, drain and stop them.",
     invoke_without_command=True,
 )
 

@@ -76,7 +76,10 @@ def section(content: str, verb: str) -> str:
 
 
 def options(verb: str) -> set[str]:
-    every = (one for parameter in VERBS[verb].params for one in (*parameter.opts, *parameter.secondary_opts))
+    # A verb may have verbs of its own.
+    those = (VERBS[verb], *getattr(VERBS[verb], "commands", {}).values())
+    parameters = (parameter for one in those for parameter in one.params)
+    every = (one for parameter in parameters for one in (*parameter.opts, *parameter.secondary_opts))
     return set(every) - {"--help"}
 
 

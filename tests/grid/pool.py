@@ -10,24 +10,25 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE_S = 60.0
+from tests.grid.processes import (
+    AS_NOBODY,
+    UNTIL_WE_DIE,
+    below,
+    end,
+    free_port,
+    kill,
+    on_machine,
+    until,
+    write_secret,
+)  # fmt: skip
+
 DOMAIN = "lofargrid.test"
-AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "setpriv", "--pdeathsig", "QUIT")
-AS_MACHINE = ("unshare", "--user", "--map-root-user", "--mount", "--uts")
-# Its words: the host name, how many folders are hidden, these, the command.
-ENTER = """\
-hostname "$1"; hidden=$2; shift 2
-while [ "$hidden" -gt 0 ]; do mount -t tmpfs none "$1" || exit 1; shift; hidden=$((hidden - 1)); done
-exec "$@"
-"""
 WRAPPER = """\
 #!/bin/sh
 echo "this worker node is broken" >&2
@@ -168,9 +169,14 @@ class Pool:
         Folders that the nodes do not see.
     path
         PATH of jobs.
+    domain
+        The pool's name.
     """
 
-    def __init__(self, prefix: Path, nodes: Sequence[Node], hidden: Sequence[Path] = (), path: str = "") -> None:
+    def __init__(
+        self, prefix: Path, nodes: Sequence[Node], hidden: Sequence[Path] = (), path: str = "", domain: str = DOMAIN
+    ) -> None:
+        self._domain = domain
         self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-pool-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.nodes = {node.name: node for node in nodes}
@@ -179,9 +185,19 @@ class Pool:
         self._prefix.symlink_to(prefix)
         self._hidden = [str(one) for one in hidden]
         self._path = path or os.environ["PATH"]
-        self._port = _free_port()
+        self._port = free_port()
         self._key = secrets.token_hex(32).encode()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def port(self) -> int:
+        """The one port of its head."""
+        return self._port
+
+    @property
+    def prefix(self) -> Path:
+        """HTCondor's programs, by a path without a space."""
+        return self._prefix
 
     @property
     def config(self) -> Path:
@@ -206,7 +222,9 @@ class Pool:
         return self
 
     def _open(self) -> None:
-        self._configure("head", f"submit.{DOMAIN}", "FS, IDTOKENS", HEAD.format(port=self._port, domain=DOMAIN))
+        self._configure(
+            "head", f"submit.{self._domain}", "FS, IDTOKENS", HEAD.format(port=self._port, domain=self._domain)
+        )
         self.start_head()
         for name in self.nodes:
             self._admit(name)
@@ -220,7 +238,7 @@ class Pool:
 
     def start_head(self) -> None:
         """Start collector, negotiator and schedd."""
-        self._start("head", [*AS_NOBODY])
+        self._start("head", [])
         self._until(
             lambda: self.ask("condor_status", "-schedd", "-af", "Name").strip() != "", "the schedd is not there"
         )
@@ -228,8 +246,7 @@ class Pool:
     def start_node(self, name: str) -> None:
         """Start a node, or start it again."""
         node = self.nodes[name]
-        enter = [*AS_MACHINE, "sh", "-c", ENTER, "node", node.host, str(len(self._hidden)), *self._hidden]
-        self._start(name, [*enter, *AS_NOBODY])
+        self._start(name, on_machine(node.host, self._hidden))
 
     def stop(self, name: str) -> None:
         """End the head or a node in good order."""
@@ -238,14 +255,18 @@ class Pool:
     def kill(self, name: str) -> None:
         """End the head or a node as a power cut does."""
         process = self._processes.pop(name)
-        for pid in [*_below(process.pid), process.pid]:
-            os.kill(pid, signal.SIGKILL)
+        for pid in [*below(process.pid), process.pid]:
+            kill(pid)
         process.wait()
 
     def until_nodes(self, names: set[str]) -> None:
         """Return when the collector knows these nodes and no others."""
         hosts = {self.nodes[name].host for name in names}
         self._until(lambda: set(self.ask("condor_status", "-af", "Machine").split()) == hosts, f"not there: {hosts}")
+
+    def pilots(self) -> set[str]:
+        """The pilots that have joined."""
+        return set(self.ask("condor_status", "-af", "LofargridPilot").split()) - {"undefined"}
 
     def until_empty(self) -> None:
         """Return when no job is in the queue."""
@@ -273,11 +294,11 @@ class Pool:
             (folder / sub).mkdir(parents=True)
             (folder / sub).chmod(mode)
         common = COMMON.format(
-            prefix=self._prefix, folder=folder, port=self._port, domain=DOMAIN, host=host, methods=methods
+            prefix=self._prefix, folder=folder, port=self._port, domain=self._domain, host=host, methods=methods
         )
         (folder / "condor_config").write_text(common + rest)
         if name == "head":
-            _write_secret(folder / "passwords.d" / "POOL", self._key)
+            write_secret(folder / "passwords.d" / "POOL", self._key)
 
     def _admit(self, name: str) -> None:
         """Let a node be of the pool: its configuration, and a token that says so."""
@@ -292,10 +313,10 @@ class Pool:
             with (folder / "condor_config").open("a") as config:
                 config.write(f"USER_JOB_WRAPPER = {wrapper}\n")
         token = subprocess.run(
-            [*AS_NOBODY, "condor_token_create", "-identity", f"node@{DOMAIN}", "-key", "POOL"],
+            [*AS_NOBODY, "condor_token_create", "-identity", f"node@{self._domain}", "-key", "POOL"],
             env={**os.environ, **self.environment}, capture_output=True, check=True,
         )  # fmt: skip
-        _write_secret(folder / "tokens.d" / "node", token.stdout)
+        write_secret(folder / "tokens.d" / "node", token.stdout)
 
     def _start(self, name: str, around: Sequence[str]) -> None:
         folder = self.folder / name
@@ -305,66 +326,24 @@ class Pool:
         }  # fmt: skip
         with (folder / "log" / "master.out").open("ab") as out:
             self._processes[name] = subprocess.Popen(
-                [*around, f"{self._prefix}/usr/sbin/condor_master", "-f"],
+                [*around, *AS_NOBODY, *UNTIL_WE_DIE, "QUIT", f"{self._prefix}/usr/sbin/condor_master", "-f"],
                 cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
 
     def _end(self, name: str, how: signal.Signals) -> None:
-        process = self._processes.pop(name)
-        below = _below(process.pid)
-        process.send_signal(how)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            for pid in below:
-                _kill(pid)
-            process.kill()
-            process.wait()
+        end(self._processes.pop(name), how)
 
-    def _until(self, so: object, trouble: str) -> None:
-        assert callable(so)
-        deadline = time.monotonic() + PATIENCE_S
-        while not so():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{trouble}\n{self._last_words()}")
+    def _until(self, so: Callable[[], bool], trouble: str) -> None:
+        def happened() -> bool:
             ended = [name for name, one in self._processes.items() if one.poll() is not None]
             assert not ended, f"{ended} ended by itself\n{self._last_words()}"
-            select_s = 0.1
-            time.sleep(select_s)
+            return so()
+
+        try:
+            until(happened, trouble)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._last_words()}") from None
 
     def _last_words(self) -> str:
         logs = sorted(self.folder.glob("*/log/*"))
         return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-1500:]}" for log in logs if log.is_file())
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def _below(pid: int) -> list[int]:
-    """The processes that a process has started, and those that these have, the youngest first."""
-    parents: dict[int, list[int]] = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            after = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(after[1]), []).append(int(entry))
-    found: list[int] = []
-    for child in parents.get(pid, []):
-        found += [*_below(child), child]
-    return found
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
