@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,9 @@ from lofargrid.cli.session import Session
 from lofargrid.cli.text import count, note, table, time_text
 from lofargrid.documents.sites import nearest_site
 from lofargrid.errors import Fault, InputError
-from lofargrid.pilots.fleet import Fleet, Standing
+from lofargrid.pilots.fleet import Fleet
 from lofargrid.pilots.script import cloud_init
-from lofargrid.tracker.records import PilotRecord
+from lofargrid.pilots.standing import Standing
 
 SiteName = Annotated[str, typer.Option("--site", metavar="SITE", help="Whose pilots.")]
 Some = Annotated[
@@ -45,11 +45,11 @@ def listed(context: typer.Context, as_json: AsJson = False) -> None:
 def _list(session: Session, as_json: bool) -> None:
     tracker = session.tracker()
     there = session.fleet(tracker).listing()
-    gone = [one for one in tracker.pilots_of("", _MOST_ENDED) if one.ended]
+    gone = [Standing(one, None) for one in tracker.pilots_of("", _MOST_ENDED) if one.ended]
     if as_json:
-        print(json.dumps([*map(_facts, there), *(_facts(Standing(one, None)) for one in gone)], indent=1))
+        print(json.dumps([*(one.facts() for one in [*there, *gone])], indent=1))
         return
-    rows = [_row(one) for one in there] + [_row(Standing(one, None)) for one in gone]
+    rows = [_row(one) for one in [*there, *gone]]
     if rows:
         print(table(["pilot", "site", "through", "id", "node", "state", "jobs", "sign of life"], rows))
     else:
@@ -57,39 +57,10 @@ def _list(session: Session, as_json: bool) -> None:
 
 
 def _row(one: Standing) -> list[str]:
-    facts = _facts(one)
+    facts = one.facts()
     heard = time_text(facts["heard"]) if facts["heard"] else "-"
     return [facts["pilot"], facts["site"], facts["through"], facts["batch_id"] or "-", facts["node"] or "-",
             facts["state"], str(facts["jobs"]), heard]  # fmt: skip
-
-
-def _facts(one: Standing) -> dict[str, Any]:
-    record, joined = one.record, one.joined
-    return {
-        "pilot": one.id,
-        "site": record.site if record else joined.site if joined else "",
-        "through": record.through if record else "script",
-        "batch_id": (record.batch_id if record else "") or (joined.batch if joined else ""),
-        "node": (joined.node if joined else "") or (record.node if record else ""),
-        "state": _state(one),
-        "running": joined.running if joined else 0,
-        "jobs": record.jobs if record else 0,
-        "heard": joined.heard.isoformat() if joined else (record.ended or "") if record else "",
-        "ends": joined.ends.isoformat() if joined else "",
-        "token": record.token if record else "",
-        "token_expires": record.token_expires if record else "",
-        "reason": record.reason if record else None,
-        "detail": record.detail if record else "",
-    }
-
-
-def _state(one: Standing) -> str:
-    if one.joined:
-        jobs = count(one.joined.running, "job") if one.joined.running else "idle"
-        return f"drains, {jobs}" if one.joined.draining else jobs
-    if one.record and one.record.ended:
-        return f"{one.record.reason or 'left'}: {one.record.detail}"
-    return "joined, not heard of" if one.record and one.record.joined else "waits for a node"
 
 
 @verbs.command()
@@ -182,18 +153,10 @@ def _chosen(fleet: Fleet, words: Sequence[str], site: str) -> list[Standing]:
     there = fleet.listing()
     if not words and not site:
         raise InputError(Fault("no pilot is named", "Name some, or --site SITE for all of a site"))
-    chosen = [one for one in there if site and _facts(one)["site"] == site]
+    chosen = [one for one in there if site and one.facts()["site"] == site]
     for word in words:
-        found = [one for one in there if word in _names(one)]
+        found = [one for one in there if word in one.names]
         if not found:
             raise InputError(Fault(f"there is no pilot {word!r} now", "`pilots` lists them"))
         chosen += [one for one in found if one not in chosen]
     return chosen
-
-
-def _names(one: Standing) -> set[str]:
-    record: PilotRecord | None = one.record
-    names = {one.id, record.batch_id, record.node} if record else {one.id}
-    if one.joined:
-        names |= {one.joined.node, *(part.partition("=")[2] for part in one.joined.batch.split())}
-    return names - {""}

@@ -11,8 +11,10 @@ import typer
 
 from lofargrid import assets
 from lofargrid.cli import doctor as doctoring
+from lofargrid.cli import places
 from lofargrid.cli.choosing import Choice, choose
 from lofargrid.cli.outcome import campaign_causes, causes
+from lofargrid.cli.places import Place, find_place
 from lofargrid.cli.session import Session, stamp
 from lofargrid.cli.text import note, paragraph, table
 from lofargrid.diagnosis.diagnosis import diagnose
@@ -39,7 +41,7 @@ def why(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="A job, an attempt, a batch id; a campaign or a production, or one with /STEP, for all that failed.",
+            help="A job, an attempt, a batch id; a pilot or a node; a campaign or a production, or one with /STEP.",
         ),
     ],
     as_json: AsJson = False,
@@ -47,6 +49,10 @@ def why(
     """Tell why a job is where it is, and what to do."""
     session: Session = context.obj
     tracker = session.tracker()
+    place = find_place(session, tracker, what)
+    if place:
+        _tell_place(session, tracker, place, as_json)
+        return
     choice = choose(tracker, what)
     if choice.campaign and not choice.jobs and _campaign_failed(tracker, choice, as_json):
         return
@@ -62,6 +68,13 @@ def why(
         (one,) = found
         state = "" if one.cause.startswith(one.state) else f" {one.state}"
         print("\n  ".join([f"{choice.named(jobs[0])}{state}: {one.cause}", one.remedy, *one.details]))
+
+
+def _tell_place(session: Session, tracker: Tracker, place: Place, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(places.facts(place), indent=1))
+    else:
+        print("\n".join(places.tell(session, tracker, place)))
 
 
 def _campaign_failed(tracker: Tracker, choice: Choice, as_json: bool) -> bool:
@@ -104,7 +117,8 @@ def logs(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT", help="A job, an attempt or a batch id; of all else the first job that failed, or the last."
+            metavar="WHAT",
+            help="A job, an attempt, a batch id, a pilot, a node; else the first that failed, or the last.",
         ),
     ],
     attempt: Annotated[
@@ -116,6 +130,9 @@ def logs(
     """Print a job's log as it is now, also while the job runs."""
     session: Session = context.obj
     tracker = session.tracker()
+    place = find_place(session, tracker, what)
+    if place:
+        return _log_there(session, tracker, place, tail)
     choice = choose(tracker, what)
     chosen = _first_failed(tracker, choice) or _telling(tracker, choice)[0]
     attempts = [one for one in tracker.attempts(chosen.id) if not attempt or one.number == attempt]
@@ -128,10 +145,27 @@ def logs(
     if not texts:
         note(f"{chosen.name}: attempt {attempts[-1].number} has not started yet")
         return 1
-    lines = texts[0].splitlines(keepends=True)
+    _write_log(texts[0], tail)
+    return 0
+
+
+def _log_there(session: Session, tracker: Tracker, place: Place, tail: int) -> int:
+    """Print the log of what runs in a place, or ran there last; of a pilot without a job, its own."""
+    ran = place.latest
+    log = places.log_of(session, tracker, ran) if ran else places.output_of(session, tracker, place)
+    if not log:
+        note(f"nothing has run there yet: {place.word}" if ran is None else f"{ran.job} has no log yet")
+        return 1
+    if ran:
+        note(f"{ran.production}/{ran.job}, attempt {ran.number}")
+    _write_log(log, tail)
+    return 0
+
+
+def _write_log(log: bytes, tail: int) -> None:
+    lines = log.splitlines(keepends=True)
     sys.stdout.buffer.write(b"".join(lines[-tail:] if tail else lines))
     sys.stdout.flush()
-    return 0
 
 
 def _first_failed(tracker: Tracker, choice: Choice) -> Job | None:

@@ -23,6 +23,7 @@ from lofargrid.model import Pilots, Site
 from lofargrid.pilots.batch import HERE, BatchSystem, Commands, Request, ThisMachine
 from lofargrid.pilots.joined import Joined
 from lofargrid.pilots.script import pilot_script
+from lofargrid.pilots.standing import Standing
 from lofargrid.pilots.token import Token
 from lofargrid.states import Phase
 from lofargrid.tracker import Tracker
@@ -52,19 +53,6 @@ class Means:
     root: Path
     owner: str
     contact: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A pilot as it stands now: what we wrote down of it, and what the pool says; one of them at least."""
-
-    record: PilotRecord | None
-    joined: Joined | None
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.record.id if self.record else self.joined.pilot if self.joined else ""
 
 
 class Fleet:
@@ -284,6 +272,23 @@ class Fleet:
         names = {site.grid_name or name for name, site in self._sites.items()}
         others = [one for one in self._pool.joined() if one.pilot not in known and one.site in names]
         return [*ours, *(Standing(None, one) for one in others)]
+
+    def known_as(self, word: str) -> list[Standing]:
+        """The pilots of an id, a batch id or a node: those that are there, else the last that was.
+
+        Unlike `listing` it asks no batch system and writes nothing.
+        """
+        joined = {one.pilot: one for one in self._pool.joined()}
+        found = [Standing(self._tracker.pilot(one.pilot), one) for one in joined.values()]
+        found = [one for one in found if word in one.names]
+        record = self._tracker.pilot(word)
+        if record and record.id not in {one.id for one in found}:
+            found.append(Standing(record, joined.get(record.id)))
+        return found
+
+    def output_of(self, pilot: PilotRecord) -> Path:
+        """Where a pilot prints to."""
+        return self._out(self.plan_of(pilot.site), pilot.id)
 
     # Ending
 

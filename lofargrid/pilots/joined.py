@@ -6,7 +6,11 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Joined:
-    """A pilot as the pool knows it. ``batch`` holds the ids of its batch system, ``heard`` its last sign of life."""
+    """A pilot as the pool knows it.
+
+    ``batch`` holds the ids of its batch system, ``heard`` its last sign of life, ``jobs`` the ids that HTCondor knows
+    its jobs by.
+    """
 
     pilot: str
     slot: str
@@ -18,3 +22,4 @@ class Joined:
     ends: datetime
     heard: datetime
     draining: bool
+    jobs: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ _KEY = "LOFARGRID_PILOT_KEY"
 _MAY = ("ADVERTISE_STARTD", "READ")
 _ASKED = [
     "LofargridPilot", "LofargridBatch", "LofargridEnds", "GLIDEIN_Site", "Machine", "Name", "TotalSlotCpus",
-    "NumDynamicSlots", "MyCurrentTime", "LastHeardFrom", "DaemonStartTime", "Draining",
+    "NumDynamicSlots", "MyCurrentTime", "LastHeardFrom", "DaemonStartTime", "Draining", "DynamicSlot", "JobId",
 ]  # fmt: skip
 
 
@@ -64,8 +64,13 @@ class Pool:
     @answered
     def joined(self) -> list[Joined]:
         """The pilots that are in the pool now."""
-        where = "LofargridPilot isnt undefined && DynamicSlot isnt true"
-        return [_joined(ad) for ad in htcondor2.Collector().query(htcondor2.AdType.Startd, where, projection=_ASKED)]
+        ads = htcondor2.Collector().query(htcondor2.AdType.Startd, "LofargridPilot isnt undefined", projection=_ASKED)
+        jobs: dict[str, list[str]] = {}
+        for ad in ads:
+            if "JobId" in ad:
+                jobs.setdefault(str(ad["LofargridPilot"]), []).append(str(ad["JobId"]))
+        whole = [ad for ad in ads if not ad.get("DynamicSlot")]
+        return [_joined(ad, sorted(jobs.get(str(ad["LofargridPilot"]), ()))) for ad in whole]
 
     @answered
     def cores(self, site: str) -> int:
@@ -91,7 +96,7 @@ class Pool:
                 raise BackendError(f"{one.pilot} is not drained: {why}. It takes an ADMINISTRATOR of the pool")
 
 
-def _joined(ad: Any) -> Joined:
+def _joined(ad: Any, jobs: Sequence[str]) -> Joined:
     return Joined(
         pilot=str(ad["LofargridPilot"]),
         slot=str(ad["Name"]),
@@ -103,4 +108,5 @@ def _joined(ad: Any) -> Joined:
         ends=datetime.fromtimestamp(int(ad.get("LofargridEnds", 0)), UTC),
         heard=datetime.fromtimestamp(int(ad.get("LastHeardFrom", 0)), UTC),
         draining=bool(ad.get("Draining", False)),
+        jobs=tuple(jobs),
     )

@@ -9,6 +9,9 @@ from lofargrid.tracker import records
 from lofargrid.tracker.jobs import Jobs
 from lofargrid.tracker.records import AttemptRecord
 
+PARTS = ("htcondor_cluster", "htcondor_proc", "slurm_array_task")
+"""Ids that name nothing by themselves: every cluster has a proc 0."""
+
 
 class Attempts(Jobs):
     """The table attempts."""
@@ -46,7 +49,7 @@ class Attempts(Jobs):
 
     def note_ids(self, attempt: str, ids: Mapping[str, str]) -> None:
         """Write down what site admins know an attempt by, and the pilot that it ran in."""
-        rows = [(str(one), attempt) for one in ids.values() if one]
+        rows = [(str(one), attempt) for key, one in ids.items() if one and key not in PARTS]
         self.write_many("INSERT OR IGNORE INTO ids (id, attempt) VALUES (?, ?)", rows)
         if ids.get("pilot"):
             self.write("UPDATE attempts SET pilot = ? WHERE id = ?", str(ids["pilot"]), attempt)

@@ -1,9 +1,21 @@
 """Pilots: which were started from here, and what became of them."""
 
-from lofargrid.tracker.records import PilotRecord
-from lofargrid.tracker.store import Store
+import sqlite3
+from collections.abc import Sequence
+
+from lofargrid.states import Reason
+from lofargrid.tracker.records import PilotRecord, Ran
+from lofargrid.tracker.store import Store, marks
 
 _SELECT = "SELECT p.*, (SELECT count(*) FROM attempts a WHERE a.pilot = p.id AND a.pilot <> '') AS jobs FROM pilots p"
+
+_RAN = (
+    "SELECT a.id AS attempt, p.name AS production, j.name AS job, a.number, a.site, a.node, a.pilot, a.batch_id,"
+    " a.started, a.ended, a.reason FROM attempts a JOIN jobs j ON j.id = a.job_id"
+    " JOIN productions p ON p.id = j.production_id"
+)
+# A node may be named without its domain; `/` is what follows `.`.
+_ON_NODE = "(a.node = ? OR (a.node > ? || '.' AND a.node < ? || '/'))"
 
 
 class PilotRows(Store):
@@ -48,3 +60,39 @@ class PilotRows(Store):
         sql = f"{_SELECT} WHERE p.id = ?1 OR (p.batch_id = ?1 AND p.batch_id <> '') ORDER BY p.asked DESC LIMIT 1"
         rows = self.rows(sql, name)
         return PilotRecord(**dict(rows[0])) if rows else None
+
+    def runs_at(self, node: str, batch_ids: Sequence[str]) -> list[Ran]:
+        """The attempts that run on a node now, or that a backend knows by one of some ids; the oldest first."""
+        sql = (
+            f"{_RAN} WHERE a.phase NOT IN ('ended', 'lost')"
+            f" AND ((a.phase = 'running' AND {_ON_NODE}) OR (a.batch_id <> '' AND a.batch_id IN ({marks(batch_ids)})))"
+            " ORDER BY a.started, a.id"
+        )
+        return [_ran(row) for row in self.rows(sql, node, node, node, *batch_ids)]
+
+    def ran_at(self, name: str, limit: int) -> list[Ran]:
+        """The last attempts that ended on a node, or in a pilot of an id or a batch id; the latest first."""
+        sql = (
+            f"{_RAN} WHERE a.ended IS NOT NULL AND a.id IN ("
+            " SELECT id FROM attempts WHERE ended IS NOT NULL AND node = ?1"
+            " UNION SELECT id FROM attempts WHERE ended IS NOT NULL AND node > ?1 || '.' AND node < ?1 || '/'"
+            " UNION SELECT id FROM attempts WHERE pilot = ?1 AND pilot <> ''"
+            " UNION SELECT id FROM attempts WHERE pilot <> '' AND pilot IN"
+            "  (SELECT id FROM pilots WHERE batch_id = ?1 AND batch_id <> '')"
+            " UNION SELECT attempt FROM ids WHERE id = ?1)"
+            " ORDER BY a.ended DESC, a.id DESC LIMIT ?2"
+        )
+        return [_ran(row) for row in self.rows(sql, name, limit)]
+
+    def is_job(self, text: str) -> bool:
+        """Whether a word names a job or an attempt by itself, not by what it ran in."""
+        return bool(self.value(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE name = ?1 AND current)"
+            " OR EXISTS (SELECT 1 FROM attempts WHERE id = ?1 OR (batch_id = ?1 AND batch_id <> ''))",
+            text,
+        ))  # fmt: skip
+
+
+def _ran(row: sqlite3.Row) -> Ran:
+    reason = Reason(row["reason"]) if row["reason"] else None
+    return Ran(**{**dict(row), "reason": reason})

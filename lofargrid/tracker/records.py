@@ -77,6 +77,23 @@ class PilotRecord:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """An attempt as whoever looks at a node sees it: of which job, where, and whether it has ended."""
+
+    attempt: str
+    production: str
+    job: str
+    number: int
+    site: str
+    node: str
+    pilot: str
+    batch_id: str
+    started: str | None
+    ended: str | None
+    reason: Reason | None
+
+
+@dataclass(frozen=True)
 class Kind:
     """Ready jobs that ask for the same and have their inputs at the same site. ``first`` is the id of one."""
 

@@ -121,9 +121,9 @@ class Startd:
     def last_words(self, lines: int) -> list[str]:
         """The end of its log, or of what it said where it came to write none."""
         for name in ("StartLog", "out"):
-            with contextlib.suppress(OSError):
-                with open(os.path.join(self._work, "log", name), encoding="utf-8", errors="replace") as file:
-                    return file.read().splitlines()[-lines:]
+            path = os.path.join(self._work, "log", name)
+            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+                return file.read().splitlines()[-lines:]
         return []
 
     def _change(self, line: str) -> None:
