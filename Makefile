@@ -9,7 +9,7 @@ demo ?= demo
 # Compiled modules are kept, whatever the caller's environment says: tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor grid
+.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor slurm grid
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -35,7 +35,10 @@ wsclean:
 htcondor: .venv/dev ## unpack HTCondor for the pool that the tests start
 	@PATH="$$PWD/.venv/bin:$$PATH" .ci/install-htcondor
 
-grid: .venv/dev wsclean htcondor ## a pool of three sites to play with; Ctrl-C takes it down
+slurm: .venv/dev ## unpack Slurm for the cluster that the tests start
+	@.ci/install-slurm
+
+grid: .venv/dev wsclean htcondor slurm ## a pool of three sites to play with; Ctrl-C takes it down
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m tests.grid.play
 
 demo: setup ## make a small observation pair, reprocess it, show the image and the fluxes
@@ -44,7 +47,7 @@ demo: setup ## make a small observation pair, reprocess it, show the image and t
 	@./submit.py demo-result '$(demo)/data'
 	@echo "To look around: export LOFARGRID_DATA='$$PWD/$(demo)/tracker'; ./submit.py status demo"
 
-test: .venv/dev wsclean htcondor ## all tests, with the real tools; coverage must reach 95 %
+test: .venv/dev wsclean htcondor slurm ## all tests, with the real tools; coverage must reach 95 %
 	@rm -f .coverage*
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 --dist loadfile -m 'not service'
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -n 2 --dist loadfile -m service
@@ -54,7 +57,7 @@ test: .venv/dev wsclean htcondor ## all tests, with the real tools; coverage mus
 test-fast: .venv/dev ## tests without the science tools' whole runs
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 --dist loadfile -m 'not service'
 
-soak: .venv/dev wsclean htcondor ## the full counts: 10,000 seeds of simulated campaigns, 50 kills of the real demo, 30 through a pool; an hour
+soak: .venv/dev wsclean htcondor slurm ## the full counts: 10,000 seeds of simulated campaigns, 50 kills of the real demo, 30 through a pool; an hour
 	@export PATH="$$PWD/.venv/bin:$$PATH" LOFARGRID_SEEDS=10000 LOFARGRID_PROCESSES=2 LOFARGRID_FORECASTS=40 LOFARGRID_KILLS=50 LOFARGRID_POOL_KILLS=30 LOFARGRID_MACHINE_EXAMPLES=2000 && \
 	$(python) -m pytest -s tests/rehearsals tests/production/test_crash.py tests/production/test_htcondor.py tests/unit/tracker/test_machine.py
 

@@ -70,6 +70,26 @@ def require_fit(spec: PilotSpec, token: Token, node: Mapping[str, Any], now: flo
         raise Failure(Reason.NODE_UNFIT, f"{os.uname().nodename}: {'; '.join(wrong)}")
 
 
+def unknown_host() -> str:
+    """The name of this node if nobody can look it up, else nothing: each process of HTCondor would try for a minute."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return name
+    return ""
+
+
+def numeric(collector: str) -> str:
+    """A collector's address in which nothing has to be looked up."""
+    host, _, port = collector.rpartition(":")
+    try:
+        address = str(socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, ValueError):
+        return collector
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def _root() -> list[str]:
     # HTCondor as root wants a user of its own, and would run jobs as whoever they say they are.
     return ["a pilot runs as an ordinary user, not as root"] if os.getuid() == 0 else []

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from . import workdir
 from .contract import PILOT_REPORT, TOKEN_FILE, PilotReport, PilotSpec, Reason, to_json
 from .failure import Failure, scratch_failure
-from .fitness import ends, read_token, require_fit
+from .fitness import ends, numeric, read_token, require_fit, unknown_host
 from .node import batch_ids, probe
 from .release import find_release
 from .report import readable
@@ -83,7 +83,11 @@ class Pilot:
         require_fit(spec, token, self._node, now)
         release = find_release(spec.htcondor, spec.sha256, work, self._place.environment, self._stop)
         until = ends(spec, token, now) - LEAVING_S
-        startd = Startd(work, spec, Offer(until, self._ids), release, self._place.folder, self._place.environment)
+        host = unknown_host()
+        if host:
+            self._say(f"no name service knows {host}: the pool is spoken to by its address")
+            spec = spec._replace(collector=numeric(spec.collector))
+        startd = Startd(work, spec, Offer(until, self._ids, host), release, self._place.folder, self._place.environment)
         self._joined = True
         self._say(f"{release.startd} offers {spec.cores} cores and {spec.memory_mb} MB to {spec.collector}")
         try:

@@ -29,10 +29,14 @@ SWEEPS = 100
 
 
 class Offer(NamedTuple):
-    """What a pilot tells its pool besides what its spec says: until when it is there, and its batch system's ids."""
+    """What a pilot tells its pool besides what its spec says: until when it is there, and its batch system's ids.
+
+    ``host`` is its node's name where no name can be looked up.
+    """
 
     ends: float
     ids: Mapping[str, str]
+    host: str = ""
 
 
 class Startd:
@@ -161,6 +165,10 @@ def preamble(
             one for one in environment.get("PATH", os.defpath).split(":") if plain(one, "/ ,~") == one
         ),
     }
+    if offer.host:
+        host = plain(offer.host)
+        domain = host.partition(".")[2] or "localdomain"
+        values |= {"NO_DNS": "True", "NETWORK_HOSTNAME": host, "DEFAULT_DOMAIN_NAME": domain}
     return "".join(f"{key} = {value}\n" for key, value in values.items())
 
 

@@ -70,7 +70,7 @@ def are_gone(grid: Grid, desk: Desk) -> None:
     names = {str(one) for (one,) in asked(desk, "SELECT DISTINCT pilot FROM attempts WHERE pilot <> ''")}
     until(lambda: not grid.pool.pilots() & names and not processes_of(names), f"still there: {names}")
     until(lambda: not [one for one in pilots_of(desk) if one["state"] in UNENDED], "some have not ended")
-    assert {(one["reason"], one["detail"]) for one in pilots_of(desk)} == {(None, "no job came for 9 s")}
+    assert {(one["reason"], one["detail"]) for one in pilots_of(desk)} <= {(None, "no job came for 9 s")}
     assert grid.slurm.queue() == []
     assert grid.second.ask("condor_q", "-allusers", "-af", "ClusterId") == ""
     assert [one for folder in ("/tmp", "/var/tmp") for one in Path(folder).glob("lofargrid-*-p??????-*")] == []
