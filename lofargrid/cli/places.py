@@ -122,7 +122,7 @@ def _pilot_lines(pilot: Standing) -> Iterator[str]:
     if pilot.joined:
         yield f"  last heard of {time_text(facts['heard'])}; leaves {time_text(facts['ends'])} at the latest"
     if facts["jobs"]:
-        yield f"  {count(facts['jobs'], 'job')} ended in it"
+        yield f"  {count(facts['jobs'], 'job')} so far"
 
 
 def _named(one: Ran) -> str:

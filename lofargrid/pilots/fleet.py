@@ -238,6 +238,9 @@ class Fleet:
             for one in living:
                 if one.id in joined and (one.joined is None or one.node != joined[one.id].node):
                     self._tracker.see_pilot(one.id, joined[one.id].node, _stamp(now))
+            for pilot in joined.values():
+                if pilot.jobs:
+                    self._tracker.note_pilot(pilot.pilot, pilot.jobs)
         for through in sorted({(one.site, one.through) for one in living}):
             self._bury([one for one in living if (one.site, one.through) == through], joined, now)
         return [Standing(one, joined.get(one.id)) for one in self._tracker.living_pilots()]

@@ -17,9 +17,10 @@ from lofargrid.pilots.token import Token, read_token
 PORT = 9618
 _KEY = "LOFARGRID_PILOT_KEY"
 _MAY = ("ADVERTISE_STARTD", "READ")
+_SILENCE_S = 50
 _ASKED = [
     "LofargridPilot", "LofargridBatch", "LofargridEnds", "GLIDEIN_Site", "Machine", "Name", "TotalSlotCpus",
-    "NumDynamicSlots", "MyCurrentTime", "LastHeardFrom", "DaemonStartTime", "Draining", "DynamicSlot", "JobId",
+    "NumDynamicSlots", "LastHeardFrom", "Draining", "LofargridDrains", "DynamicSlot", "JobId",
 ]  # fmt: skip
 
 
@@ -64,7 +65,9 @@ class Pool:
     @answered
     def joined(self) -> list[Joined]:
         """The pilots that are in the pool now."""
-        ads = htcondor2.Collector().query(htcondor2.AdType.Startd, "LofargridPilot isnt undefined", projection=_ASKED)
+        # A pilot speaks every 20 s. The pool believes in one for longer that died without a word.
+        where = f"LofargridPilot isnt undefined && time() - LastHeardFrom < {_SILENCE_S}"
+        ads = htcondor2.Collector().query(htcondor2.AdType.Startd, where, projection=_ASKED)
         jobs: dict[str, list[str]] = {}
         for ad in ads:
             if "JobId" in ad:
@@ -107,6 +110,6 @@ def _joined(ad: Any, jobs: Sequence[str]) -> Joined:
         running=int(ad.get("NumDynamicSlots", 0)),
         ends=datetime.fromtimestamp(int(ad.get("LofargridEnds", 0)), UTC),
         heard=datetime.fromtimestamp(int(ad.get("LastHeardFrom", 0)), UTC),
-        draining=bool(ad.get("Draining", False)),
+        draining=bool(ad.get("Draining", False) or ad.get("LofargridDrains", False)),
         jobs=tuple(jobs),
     )

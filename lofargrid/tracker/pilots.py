@@ -36,6 +36,14 @@ class PilotRows(Store):
         """Write down that the pool has a pilot."""
         self.write("UPDATE pilots SET node = ?, joined = coalesce(joined, ?) WHERE id = ?", node, now, pilot)
 
+    def note_pilot(self, pilot: str, batch_ids: Sequence[str]) -> None:
+        """Write down that a pilot runs the attempts that a backend knows by some ids."""
+        self.write(
+            f"UPDATE attempts SET pilot = ? WHERE batch_id IN ({marks(batch_ids)}) AND batch_id <> ''"
+            " AND phase NOT IN ('ended', 'lost')",
+            pilot, *batch_ids,
+        )  # fmt: skip
+
     def end_pilot(self, pilot: str, now: str, reason: str | None, detail: str, node: str = "") -> None:
         """Write down that a pilot is gone, and why."""
         self.write(

@@ -59,7 +59,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True)
 class PilotRecord:
-    """A pilot that was started from here. Times are ISO 8601 UTC; ``jobs`` counts the attempts that ended in it."""
+    """A pilot that was started from here. Times are ISO 8601 UTC; ``jobs`` counts the attempts seen in it."""
 
     id: str
     site: str

@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # pragma: no cover
 
 SCRATCH = ("_CONDOR_SCRATCH_DIR", "TMPDIR")
 LOOK_S = 5.0
+# So long a pilot tries to be let in by its pool.
+JOINING_S = 120.0
+LINES = 400
 # What a pilot keeps of its time for leaving.
 LEAVING_S = 60.0
 TROUBLE = re.compile(r"(?i)\b(denied|failed to|could not|can't|unable to|authenticat)")
@@ -88,7 +91,6 @@ class Pilot:
             self._say(f"no name service knows {host}: the pool is spoken to by its address")
             spec = spec._replace(collector=numeric(spec.collector))
         startd = Startd(work, spec, Offer(until, self._ids, host), release, self._place.folder, self._place.environment)
-        self._joined = True
         self._say(f"{release.startd} offers {spec.cores} cores and {spec.memory_mb} MB to {spec.collector}")
         try:
             return self._watch(startd, until)
@@ -97,6 +99,7 @@ class Pilot:
 
     def _watch(self, startd: Startd, until: float) -> str:
         drained = False
+        patience = time.monotonic() + JOINING_S
         while not startd.has_ended():
             self._stop.rest(min(LOOK_S, max(until - time.time(), 0.0)))
             if self._stop.signal is not None:
@@ -109,25 +112,38 @@ class Pilot:
             if time.time() >= until:
                 startd.stop(self._place.grace_s, self._stop)
                 return "its time was up"
+            if not self._is_in(startd.last_words(LINES)) and time.monotonic() > patience:
+                startd.stop(self._place.grace_s, self._stop)
         return self._why_it_left(startd, drained)
 
+    def _is_in(self, words: list[str]) -> bool:
+        """Whether the pool has let it in at any time: CCB, which a pilot is called through, tells that for certain."""
+        self._joined = self._joined or any("registered with CCB server" in one for one in words)
+        return self._joined
+
     def _why_it_left(self, startd: Startd, drained: bool) -> str:
-        words = startd.last_words(200)
+        words = startd.last_words(LINES)
+        if not self._is_in(words):
+            self._refuse(words)
         text = "\n".join(words)
         if "Draining" in text or "drain" in text or drained:
             return "it was drained"
         if "No resources have been claimed" in text:
-            self._refuse_unwanted(words)
             return f"no job came for {self._spec.idle_s} s"
-        for line in words[-20:]:
-            self._say(line)
+        self._tell(words)
         raise Failure(Reason.NODE_UNFIT, f"the startd ended by itself, exit code {startd.exit_code}")
 
-    def _refuse_unwanted(self, words: list[str]) -> None:
-        """Tell a pilot that nobody wanted from one that the pool never let in."""
+    def _refuse(self, words: list[str]) -> None:
+        """Tell what keeps a pilot out that never came in."""
+        self._tell(words)
         refused = [one for one in words if "collector" in one.lower() and TROUBLE.search(one)]
-        if refused and not any("Initial update sent" in one for one in words):
+        if refused:
             raise Failure(Reason.CREDENTIAL_REFUSED, f"the pool did not take it: {refused[-1]}")
+        raise Failure(Reason.NODE_UNFIT, "the startd did not come to join the pool")
+
+    def _tell(self, words: list[str]) -> None:
+        for line in words[-20:]:
+            self._say(line)
 
 
 def join(spec: PilotSpec, place: Place, say: Callable[[str], None] | None = None) -> PilotReport:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # pragma: no cover
 PR_SET_CHILD_SUBREAPER = 36
 FOLDERS = (("log", 0o755), ("spool", 0o755), ("run", 0o755), ("execute", 0o755), ("tokens.d", 0o700),
            ("passwords.d", 0o700))  # fmt: skip
-DRAINED = "START = False\n"
+DRAINED = "START = False\nLofargridDrains = True\n"
 HURRIED = "MAXJOBRETIREMENTTIME = 0\n"
 SWEEPS = 100
 
