@@ -69,14 +69,20 @@ def endings(desk: Desk) -> list[tuple[object, object]]:
 
 def are_gone(grid: Grid, desk: Desk) -> None:
     """No pilot of a desk is in the pool, in Slurm, in a process or on a disk."""
-    names = {str(one) for (one,) in asked(desk, "SELECT DISTINCT pilot FROM attempts WHERE pilot <> ''")}
+    sql = "SELECT id FROM pilots UNION SELECT pilot FROM attempts WHERE pilot <> ''"
+    names = {str(one) for (one,) in asked(desk, sql)}
     until(lambda: not grid.pool.pilots() & names and not processes_of(names), f"still there: {names}")
     until(lambda: not [one for one in pilots_of(desk) if one["state"] in UNENDED], "some have not ended")
     assert grid.slurm.queue() == []
-    assert [one for folder in ("/tmp", "/var/tmp") for one in Path(folder).glob("lofargrid-*-p??????-*")] == []
+    assert [one for name in names for one in work_folders(name)] == []
     assert list(Path("/tmp").glob("lofargrid-script-*")) == []
     # What has held a token is gone with the pilot that it let in.
     assert list((desk.tracker / "pilots").rglob("pilot.sh")) == []
+
+
+def work_folders(pilot: str) -> list[Path]:
+    """What a pilot has on the scratch of its node."""
+    return [one for folder in ("/tmp", "/var/tmp") for one in Path(folder).glob(f"lofargrid-{pilot}-*")]
 
 
 def processes_of(names: set[str]) -> dict[int, str]:
