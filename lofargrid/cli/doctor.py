@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lofargrid.backends.registry import lack_of
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text
 from lofargrid.commands import run
 from lofargrid.documents.software import Software
-from lofargrid.errors import InputError
+from lofargrid.errors import BackendError, InputError
 from lofargrid.recipes.recipe import Recipe
 
 _PIP = "make setup, or: pip install 'lofargrid[science]'"
@@ -25,6 +26,8 @@ _PROGRAMS = {
 MODULES = {"numpy": "checks", "casacore.tables": "checks of MeasurementSets", "tables": "checks of solutions",
             "astropy": "images", "matplotlib": "pictures", "lofarantpos": "demo-data"}  # fmt: skip
 
+_TOKEN_S = 60
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -38,7 +41,8 @@ class Finding:
 
 def examine(session: Session) -> list[Finding]:
     """Look at everything."""
-    return [*_machine(session), *_tracker(session), *_programs(session.software("local")), *_modules()]
+    local = session.software("local")
+    return [*_machine(session), *_tracker(session), *_programs(local), *_modules(), *_htcondor(session)]
 
 
 def missing_programs(recipe: Recipe, software: Software) -> list[str]:
@@ -86,3 +90,40 @@ def _modules() -> Iterator[Finding]:
         result = run([sys.executable, "-c", f"import {name}"], {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
         found = "there" if result.exit_code == 0 else result.stderr.strip().rpartition("\n")[2]
         yield Finding(f"python module {name} ({use})", result.exit_code == 0, found, _PIP)
+
+
+def _htcondor(session: Session) -> Iterator[Finding]:
+    """Look at the pool, where a site is reached through one."""
+    sites = [name for name, site in session.sites().items() if site.backend == "htcondor"]
+    if not sites:
+        return
+    lack = lack_of("htcondor")
+    yield Finding("HTCondor's bindings", not lack, lack or "there", "pip install 'lofargrid[htcondor]'")
+    if lack:
+        return
+    from lofargrid.backends.htcondor.schedd import Schedd, unprotected
+
+    try:
+        yield Finding("schedd", True, Schedd("doctor").version())
+    except BackendError as error:
+        yield Finding("schedd", False, str(error), "see docs/how-to/htcondor.md: CONDOR_CONFIG, or start HTCondor")
+    bare = unprotected()
+    found = f"not required here: {', '.join(bare)}" if bare else "authentication, encryption, integrity"
+    remedy = f"{' '.join(f'{one} = REQUIRED' for one in bare)}, in the pool's configuration and in that of this machine"
+    yield Finding("connections of the pool", not bare, found, remedy)
+    yield from _tokens(session)
+
+
+def _tokens(session: Session) -> Iterator[Finding]:
+    """Look whether a token for a pilot can be had, where pilots are started from here."""
+    if not session.has_pilots():
+        return
+    from lofargrid.pilots.pool import Pool
+
+    remedy = "see docs/how-to/a-pool-of-your-own.md: who may have tokens, and SEC_TOKEN_FETCH_ALLOWED_SIGNING_KEYS"
+    try:
+        pool = Pool()
+        pool.token(_TOKEN_S)
+        yield Finding("tokens for pilots", True, f"{pool.collector} gives them")
+    except BackendError as error:
+        yield Finding("tokens for pilots", False, str(error), remedy)

@@ -1,6 +1,5 @@
 """The pool that pilots join: its address, the tokens that open it, and the pilots that it knows."""
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import classad2
 import htcondor2
 
-from lofargrid.backends.htcondor.schedd import answered
+from lofargrid.backends.htcondor.schedd import answered, called_back
 from lofargrid.commands import run
 from lofargrid.errors import BackendError
 from lofargrid.pilots.joined import Joined
@@ -91,9 +90,7 @@ class Pool:
             The pool does not let us; those before are drained.
         """
         for one in pilots:
-            # The pilot calls back, as connections lead outwards only: the tool listens by itself for that.
-            environment = {**os.environ, "_CONDOR_USE_SHARED_PORT": "False"}
-            done = run(["condor_drain", "-graceful", "-exit-on-completion", one.slot], environment)
+            done = run(["condor_drain", "-graceful", "-exit-on-completion", one.slot], called_back())
             if done.exit_code:
                 why = " ".join((done.stderr or done.stdout).split())
                 raise BackendError(f"{one.pilot} is not drained: {why}. It takes an ADMINISTRATOR of the pool")

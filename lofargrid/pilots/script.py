@@ -15,7 +15,7 @@ _HEAD = """\
 # Owner {owner}; contact {contact}. SIGTERM is safe, SIGUSR1 drains. It leaves nothing behind.
 umask 077
 for scratch in "${{_CONDOR_SCRATCH_DIR:-}}" "${{TMPDIR:-}}" /tmp; do
-    if [ -n "$scratch" ] && folder=$(mktemp -d "$scratch/lofargrid-script-XXXXXX"); then break; fi
+    if [ -n "$scratch" ] && folder=$(mktemp -d "$scratch/lofargrid-{pilot}-XXXXXX"); then break; fi
 done
 [ -d "$folder" ] || {{ echo "lofargrid: no folder to write to on $(uname -n)" >&2; exit 3; }}
 base64 -d <<'END' | tar -xzf - -C "$folder" || exit 3

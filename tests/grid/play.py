@@ -11,38 +11,58 @@ import yaml
 
 from tests.grid.opening import prefix
 from tests.grid.pool import Node, Pool
+from tests.grid.slurm import Slurm, slurm_prefix
 
 NODES = (Node("archive", "wn1"), Node("university", "wn2"), Node("broken", "wn3", broken=True))
 LIMITS = {"backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
-SITES = {"archive": {"tier": 1, **LIMITS}, "university": LIMITS, "broken": LIMITS}
 TO_TRY = """\
-A pool of three sites is up: archive, university, and broken, where every job fails. In another shell:
+Up are a pool of three sites (archive, university, and broken, where every job fails) and a Slurm cluster, whose nodes
+join the pool as pilots when jobs wait for it. In another shell:
 
 {exports}
+    ./submit.py doctor
     ./submit.py demo-data '{folder}/data'
     sed -i 's/^backend: .*/backend: htcondor/' '{folder}/data/production.yaml'
     ./submit.py run '{folder}/data/production.yaml'
+
+and in a third one, with the same settings, while it runs:
+
+    ./submit.py pilots
+    squeue
     condor_q -allusers
     ./submit.py sites broken
 
+Take one of Slurm's job ids for {id} in `./submit.py why {id}`, `./submit.py pilots drain {id}`, or `scancel {id}`.
 Ctrl-C takes all of it down.
 """
 
 
 def main() -> None:
-    """Keep a pool until somebody has enough of it."""
-    with tempfile.TemporaryDirectory(prefix="lofargrid-grid-") as name, Pool(prefix(), NODES) as pool:
+    """Keep a grid until somebody has enough of it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lofargrid-grid-") as name,
+        Pool(prefix(), NODES) as pool,
+        Slurm(slurm_prefix(), "wn5.cluster.lofargrid.test") as slurm,
+    ):
         folder = Path(name)
-        (folder / "sites.yaml").write_text(yaml.safe_dump({"sites": SITES}))
+        (folder / "sites.yaml").write_text(yaml.safe_dump({"sites": _sites(pool, slurm)}))
         settings = {
             **pool.environment,
             "LOFARGRID_SITES": f"{folder}/sites.yaml",
             "LOFARGRID_DATA": f"{folder}/tracker",
         }
-        settings["PATH"] = settings["PATH"].removesuffix(os.environ["PATH"]) + "$PATH"
+        paths = settings["PATH"].removesuffix(os.environ["PATH"])
+        settings["PATH"] = f"{slurm.commands}:{paths}$PATH"
         exports = "\n".join(f'    export {key}="{value}"' for key, value in settings.items())
-        print(TO_TRY.format(exports=exports, folder=folder), flush=True)
+        print(TO_TRY.format(exports=exports, folder=folder, id="ID"), flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+def _sites(pool: Pool, slurm: Slurm) -> dict[str, object]:
+    pilots = {"through": "slurm", "at_most": 1, "memory_mb": 4000, "scratch_mb": 1000, "idle_min": 1,
+              "logs": str(slurm.logs), "htcondor": str(pool.prefix)}  # fmt: skip
+    return {"archive": {"tier": 1, **LIMITS}, "university": LIMITS, "broken": LIMITS,
+            "cluster": {**LIMITS, "pilots": pilots}}  # fmt: skip
 
 
 if __name__ == "__main__":

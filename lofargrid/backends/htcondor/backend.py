@@ -17,7 +17,7 @@ from lofargrid.backends.htcondor import schedd, submission
 from lofargrid.backends.htcondor.events import Event, EventLog, What
 from lofargrid.backends.htcondor.folders import SHARED, Folders
 from lofargrid.backends.htcondor.nodes import Wanted, hopeless
-from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd
+from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd, called_back
 from lofargrid.backends.htcondor.submission import Reach
 from lofargrid.backends.ledger import Ledger
 from lofargrid.commands import run
@@ -258,7 +258,8 @@ class HTCondorBackend:
         job = self._jobs.get(attempt) or next(iter(self._schedd.some([attempt])), None)
         if job is None:
             return []
-        told = run(["condor_tail", "-no-stdout", "-maxbytes", "1000000", job.id, LOG_FILE], timeout_s=_WORDS_S)
+        words = ["condor_tail", "-no-stdout", "-maxbytes", "1000000", job.id, LOG_FILE]
+        told = run(words, called_back(), timeout_s=_WORDS_S)
         if told.exit_code or not told.stdout:
             return []
         log = into / LOG_FILE

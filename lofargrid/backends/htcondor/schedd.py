@@ -1,6 +1,7 @@
 """The schedd that jobs are handed to: every call to HTCondor is made here, and fails in one way."""
 
 import functools
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,6 +150,14 @@ class Schedd:
         ads = htcondor2.Collector().query(htcondor2.AdType.Startd, where, projection=asked)
         return [Machine(str(ad["GLIDEIN_Site"]), int(ad["TotalSlotCpus"]), int(ad["TotalSlotMemory"])) for ad in ads]
 
+    @answered
+    def version(self) -> str:
+        """Ask the schedd who it is: its name and version."""
+        daemon = self._schedd()
+        daemon.query("false", projection=["ProcId"])
+        name = str(htcondor2.param.get("SCHEDD_HOST", "")) or "the schedd of this machine"
+        return f"{name} answers, bindings {htcondor2.version().split()[1]}"
+
     def spool(self, cluster: int, proc: int) -> Path:
         """Where the schedd on this machine puts what comes from a job that was removed."""
         root = Path(htcondor2.param.get("SPOOL", "/var/lib/condor/spool"))
@@ -160,6 +169,17 @@ class Schedd:
         if not name:
             return htcondor2.Schedd()
         return htcondor2.Schedd(htcondor2.Collector().locate(htcondor2.DaemonType.Schedd, name))
+
+
+def called_back() -> dict[str, str]:
+    """The environment of a tool that speaks to a pilot: as connections lead outwards only, the pilot calls back."""
+    return {**os.environ, "_CONDOR_USE_SHARED_PORT": "False"}
+
+
+def unprotected() -> list[str]:
+    """What HTCondor's configuration here does not require of every connection, of all that our jobs need."""
+    wanted = ("SEC_DEFAULT_AUTHENTICATION", "SEC_DEFAULT_ENCRYPTION", "SEC_DEFAULT_INTEGRITY")
+    return [one for one in wanted if str(htcondor2.param.get(one, "")).upper() != "REQUIRED"]
 
 
 def quoted(text: str) -> str:
