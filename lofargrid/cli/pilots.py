@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lofargrid.cli.session import Session
-from lofargrid.cli.text import count, note, table, time_text
+from lofargrid.cli.text import count, note, shorten, table, time_text
 from lofargrid.documents.sites import nearest_site
 from lofargrid.errors import Fault, InputError
 from lofargrid.pilots.fleet import Fleet
@@ -23,6 +23,7 @@ Some = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _MOST_ENDED = 20
+_WIDEST = 50
 
 verbs = typer.Typer(
     help="List the nodes that have joined the pool for a while; start, drain and stop them.",
@@ -60,7 +61,7 @@ def _row(one: Standing) -> list[str]:
     facts = one.facts()
     heard = time_text(facts["heard"]) if facts["heard"] else "-"
     return [facts["pilot"], facts["site"], facts["through"], facts["batch_id"] or "-", facts["node"] or "-",
-            facts["state"], str(facts["jobs"]), heard]  # fmt: skip
+            shorten(facts["state"], _WIDEST), str(facts["jobs"]), heard]  # fmt: skip
 
 
 @verbs.command()

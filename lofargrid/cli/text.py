@@ -49,6 +49,12 @@ def paragraph(text: str, indent: int) -> str:
     return textwrap.fill(" ".join(text.split()), width, initial_indent=margin, subsequent_indent=margin)
 
 
+def shorten(text: str, width: int) -> str:
+    """A text in one line of some width; what is left out ends with dots."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 4]} ..."
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns under their heads."""
     every = [list(map(str, row)) for row in (head, *rows)]
