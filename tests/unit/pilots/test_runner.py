@@ -776,3 +776,11 @@ def test_a_file_system_without_locks_is_no_obstacle(attempt: Attempt, monkeypatc
 def test_the_lock_file_is_readable_by_the_admin(attempt: Attempt) -> None:
     attempt.run()
     assert stat.S_IMODE((attempt.folder / "lock").stat().st_mode) & 0o444
+
+
+def test_in_a_pilot_the_ids_of_the_pilots_own_job_are_ours_too(tmp_path: Path) -> None:
+    ad = tmp_path / "machine.ad"
+    ad.write_text('Cpus = 2\nLofargridPilot = "t1-p1"\nLofargridBatch = "pbs=8.pbs slurm=12"\n')
+    assert node.batch_ids({"_CONDOR_MACHINE_AD": str(ad)}) == {"pilot": "t1-p1", "pbs": "8.pbs", "slurm": "12"}
+    ad.write_text("Cpus = 2\n")
+    assert node.batch_ids({"_CONDOR_MACHINE_AD": str(ad)}) == {}
