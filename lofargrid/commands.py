@@ -72,3 +72,13 @@ def start(
             start_new_session=True,
             pass_fds=keep,
         )
+
+
+def leave(process: subprocess.Popen[bytes]) -> int:
+    """Let a process go on by itself, and give its id; it is reaped when it has ended."""
+    _left[:] = [one for one in _left if one.poll() is None]
+    _left.append(process)
+    return process.pid
+
+
+_left: list[subprocess.Popen[bytes]] = []

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from jinja2 import Environment, StrictUndefined
 
-from lofargrid.commands import Result, run, start
+from lofargrid.commands import Result, leave, run, start
 from lofargrid.documents.batch import BatchDocument
 from lofargrid.errors import BackendError
 
@@ -120,8 +120,8 @@ class ThisMachine:
 
     def submit(self, request: Request) -> str:
         """See `BatchSystem.submit`."""
-        process = start(["/bin/sh", str(request.script)], request.folder, log=request.out.name)
-        return f"{process.pid}-{_started(process.pid)}"
+        pid = leave(start(["/bin/sh", str(request.script)], request.folder, log=request.out.name))
+        return f"{pid}-{_started(pid)}"
 
     def living(self) -> set[str]:
         """See `BatchSystem.living`: every process of this machine, of which ours are some."""
