@@ -26,7 +26,7 @@ _MOST_ENDED = 20
 _WIDEST = 50
 
 verbs = typer.Typer(
-    help="List the nodes that have joined the pool for a while; start, drain and stop them.",
+    help="List, start, drain and stop the nodes that join a pool.",
     invoke_without_command=True,
 )
 

@@ -60,7 +60,7 @@ class PilotsDocument(Document):
     @model_validator(mode="after")
     def _proven(self) -> Self:
         if self.htcondor.startswith("https:") and not self.sha256:
-            raise MisfitError("what is downloaded is trusted by its SHA-256 only: give sha256", "sha256")
+            raise MisfitError("what is downloaded is trusted by its SHA-256 only: give sha256", "htcondor")
         return self
 
     def made(self) -> Pilots:

@@ -15,8 +15,8 @@ from tests.unit.cli.seat import Seat, command
 
 ROOT = Path(__file__).parents[3]
 VERBS = ["init", "plan", "submit", "run", "sim", "status", "why", "logs", "get", "retry", "pause", "resume", "cancel",
-         "priority", "max-running", "compare", "pipelines", "sites", "doctor", "demo-data", "demo-result",
-         "version"]  # fmt: skip
+         "priority", "max-running", "compare", "pipelines", "sites", "pilots", "doctor", "demo-data",
+         "demo-result", "version"]  # fmt: skip
 
 
 def test_without_a_verb_the_help_is_printed(seat: Seat) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import htcondor2
 import pytest
 
 from lofargrid.cli import doctor
@@ -66,3 +67,36 @@ def test_a_full_disk_is_told(seat: Seat) -> None:
     good, found, remedy = told(seat, "disk", code=1)
     assert (good, found) == (False, "0 B free in /proc/self")
     assert "LOFARGRID_SCRATCH" in remedy
+
+
+def test_a_pool_is_looked_at_where_a_site_is_reached_through_one(
+    seat: Seat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not [one for one in seat("doctor", "--json", code=None).json if one["what"] == "schedd"]
+    (tmp_path / "sites.yaml").write_text("sites:\n  Leiden: {backend: htcondor, slots: 1, pilots: {through: slurm}}\n")
+    seat.environment["LOFARGRID_SITES"] = str(tmp_path / "sites.yaml")
+    for key, value in {"SCHEDD_HOST": "nobody@127.0.0.1", "COLLECTOR_HOST": "127.0.0.1:1"}.items():
+        monkeypatch.setitem(htcondor2.param, key, value)
+    for key in ("SEC_DEFAULT_ENCRYPTION", "SEC_DEFAULT_AUTHENTICATION"):
+        monkeypatch.setitem(htcondor2.param, key, "REQUIRED")
+    monkeypatch.setitem(htcondor2.param, "SEC_DEFAULT_INTEGRITY", "OPTIONAL")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert not told(seat, "schedd", code=1)[0]
+    assert told(seat, "connections", code=1) == (
+        False,
+        "not required here: SEC_DEFAULT_INTEGRITY",
+        "SEC_DEFAULT_INTEGRITY = REQUIRED, in the pool's configuration and in that of this machine",
+    )
+    good, found, remedy = told(seat, "tokens", code=1)
+    assert not good
+    assert found.startswith("the pool gives no token for a pilot: condor_token_fetch: not found")
+    assert "a-pool-of-your-own.md" in remedy
+
+
+def test_without_the_bindings_the_pool_is_not_looked_at(
+    seat: Seat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sites.yaml").write_text("sites:\n  Leiden: {backend: htcondor, slots: 1}\n")
+    seat.environment["LOFARGRID_SITES"] = str(tmp_path / "sites.yaml")
+    monkeypatch.setattr(doctor, "lack_of", lambda _: "they are not here")
+    assert told(seat, "HTCondor's", code=1) == (False, "they are not here", "pip install 'lofargrid[htcondor]'")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lofargrid.cli.text import bytes_text, note, paragraph, seconds_text, table, time_text
+from lofargrid.cli.text import bytes_text, note, paragraph, seconds_text, shorten, table, time_text
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,8 @@ def test_a_paragraph_fits_the_screen_and_no_more_than_people_read(monkeypatch: p
 def test_notes_do_not_mix_with_data(capsys: pytest.CaptureFixture[str]) -> None:
     note("a")
     assert tuple(capsys.readouterr()) == ("", "a\n")
+
+
+def test_what_is_too_long_for_a_column_ends_with_dots() -> None:
+    assert shorten("one\n two", 7) == "one two"
+    assert shorten("one two three", 12) == "one two  ..."

@@ -413,6 +413,7 @@ def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None
         "tape",
         "backend",
         "lost_after_min",
+        "pilots",
     }
 
 
@@ -421,3 +422,42 @@ def test_the_spellings_of_the_reference_mean_one_site() -> None:
     urls = re.findall(r"`(\w+://\S+)`", table)
     assert len(urls) == 4
     assert {site_of(url, SITES) for url in urls} == {"SURF"}
+
+
+# Pilots
+
+
+def test_pilots_are_as_their_site_unless_it_says_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "sites.yaml"
+    path.write_text(
+        "sites:\n  Leiden:\n    slots: 1\n    pilots: {through: slurm, options: [--account=x], needs: [/cvmfs]}\n"
+    )
+    pilots = read_sites(path)["Leiden"].pilots
+    assert pilots
+    assert (pilots.through, pilots.options, pilots.needs) == ("slurm", ("--account=x",), ("/cvmfs",))
+    assert (pilots.at_most, pilots.cores, pilots.idle_min) == (0, 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("entry", "field", "words"),
+    [
+        ("through: 'sl; urm'", "through", "pattern"),
+        ("at_most: -1", "at_most", "greater than or equal to 0"),
+        ("cores: 0", "cores", "greater than or equal to 1"),
+        ("walltime_min: 1", "walltime_min", "greater than or equal to 5"),
+        ("idle_min: 0", "idle_min", "greater than 0"),
+        ("htcondor: condor.tar", "htcondor", "'condor.tar' is no absolute path, nor an https:// URL"),
+        ("htcondor: 'http://example.org/c.tar'", "htcondor", "nor an https:// URL"),
+        ("htcondor: 'https://example.org/c.tar'", "htcondor", "trusted by its SHA-256 only"),
+        ("sha256: abc", "sha256", "pattern"),
+        ("logs: '/a b'", "logs", "no absolute path"),
+        ("throuhg: slurm", "throuhg", "through"),
+    ],
+)
+def test_what_pilots_cannot_be_is_told_with_its_line(tmp_path: Path, entry: str, field: str, words: str) -> None:
+    path = tmp_path / "sites.yaml"
+    path.write_text(f"sites:\n  Leiden:\n    slots: 1\n    pilots:\n      {entry}\n")
+    [fault] = faults_of(read_sites, path)
+    assert fault.field == f"sites.Leiden.pilots.{field}"
+    assert fault.line in (4, 5)
+    assert words in f"{fault.what} {fault.remedy}"
