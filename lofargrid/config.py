@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ class Settings:
     """Where lofargrid keeps its things on this machine, and who uses it.
 
     ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
-    own pipelines, ``sites`` the user's own site files, a later one going before an earlier one.
+    own pipelines, ``sites`` the user's own site files, a later one going before an earlier one. ``proxy`` is the
+    user's proxy certificate, where jobs are to have it.
     """
 
     data: Path
@@ -25,6 +27,7 @@ class Settings:
     contact: str
     pipelines: tuple[Path, ...] = ()
     sites: tuple[Path, ...] = ()
+    proxy: Path | None = None
 
     @property
     def tracker(self) -> Path:
@@ -34,12 +37,12 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY.
 
     Raises
     ------
     InputError
-        LOFARGRID_SLOTS is not a number.
+        LOFARGRID_SLOTS is not a number, or LOFARGRID_PROXY no file that only its owner can read.
     """
     home = Path(environment.get("HOME") or "/")
     share = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
@@ -55,11 +58,30 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         pipelines=_paths(environment.get("LOFARGRID_PIPELINES", "")),
         # One that cannot be reached is as if it were not there; exists() would raise.
         sites=((own_sites,) if os.access(own_sites, os.F_OK) else ()) + _paths(environment.get("LOFARGRID_SITES", "")),
+        proxy=_proxy(environment.get("LOFARGRID_PROXY")),
     )
 
 
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(one) for one in text.split(":") if one)
+
+
+def _proxy(text: str | None) -> Path | None:
+    """A file that holds a credential: ours, and for nobody else to read."""
+    if not text:
+        return None
+    path = Path(text)
+    remedy = "Name the file that voms-proxy-init has written, by its absolute path"
+    if not re.fullmatch(r"/[A-Za-z0-9._/+@~:-]+", text):
+        raise InputError(Fault(f"{text!r} cannot be the path of a proxy", remedy, "LOFARGRID_PROXY"))
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(Fault(f"the proxy {text}: {error.strerror}", remedy, "LOFARGRID_PROXY")) from None
+    if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid != os.getuid():
+        what = f"the proxy {text} is no file of yours that nobody else can read"
+        raise InputError(Fault(what, f"chmod 600 {text}", "LOFARGRID_PROXY"))
+    return path
 
 
 def _positive(text: str | None) -> int:

@@ -27,7 +27,7 @@ def _htcondor(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Ba
 
     reached = {name: _reach(site) for name, site in sites.items()}
     runner = pack_runner(settings.data / "runner")
-    return open_htcondor(settings.data / "htcondor", runner, tracker, reached, assets.content())
+    return open_htcondor(settings.data / "htcondor", runner, tracker, reached, assets.content(), settings.proxy)
 
 
 def _reach(site: Site) -> "Reach":

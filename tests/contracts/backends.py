@@ -152,6 +152,8 @@ class Local:
 class Condor(Local):
     """A real HTCondor pool with the true runner."""
 
+    proxy: Path | None = None
+
     def __post_init__(self) -> None:
         self.tracker = secrets.token_hex(4)
         super().__post_init__()
@@ -160,10 +162,8 @@ class Condor(Local):
         from lofargrid.backends.htcondor.backend import open_htcondor
         from lofargrid.backends.htcondor.submission import Reach
 
-        root = self.folder / "attempts"
-        self.opened.append(
-            open_htcondor(root, self.runner, self.tracker, {SITE: Reach(SITE, LOST_AFTER_S)}, assets.content())
-        )
+        root, sites = self.folder / "attempts", {SITE: Reach(SITE, LOST_AFTER_S)}
+        self.opened.append(open_htcondor(root, self.runner, self.tracker, sites, assets.content(), self.proxy))
         return self.opened[-1]
 
     def close(self) -> None:

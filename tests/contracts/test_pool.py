@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from lofargrid.backends.base import LOG_NAME
+from lofargrid.backends.base import LOG_NAME, Backend
 from lofargrid.backends.htcondor.schedd import Schedd
 from lofargrid.errors import BackendError
 from lofargrid.states import Phase
@@ -209,3 +215,74 @@ def test_a_node_that_dies_is_noticed_and_its_job_is_back_in_the_queue_in_time(co
     assert watcher.until_over(job)[job.attempt].phase is Phase.ENDED
     pool.start_node(name)
     pool.until_nodes(set(pool.nodes))
+
+
+# The user's proxy
+
+
+def write_proxy(path: Path, hours: int = 12) -> str:
+    """What HTCondor takes for a proxy: a certificate and its key in one file."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "janneke")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=2)).not_valid_after(now + timedelta(hours=hours))
+    content = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    content += key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    part = path.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_bytes(content)
+    part.replace(path)
+    return content.decode()
+
+
+def with_proxy(condor: Condor, proxy: Path) -> Backend:
+    condor.proxy = proxy
+    condor.backend = condor.reopen()
+    return condor.backend
+
+
+# The payload does not see the proxy; it lies beside the job for the runner.
+COPY_PROXY = 'stat -c %a "$LOFARGRID_WORK"/../proxy.pem; cat "$LOFARGRID_WORK"/../proxy.pem'
+
+
+def test_a_proxy_travels_as_a_file_and_a_renewed_one_reaches_what_runs(condor: Condor, tmp_path: Path) -> None:
+    from lofargrid_runner.contract import OutputFile
+
+    proxy = tmp_path / "proxy.pem"
+    first = write_proxy(proxy)
+    watcher = Watcher(with_proxy(condor, proxy))
+    script = f"{{ {COPY_PROXY}; }} > first.txt; cp first.txt now.txt; env > environment.txt;"
+    script += f" while cmp -s first.txt now.txt; do sleep 0.2; {{ {COPY_PROXY}; }} > now.txt; done"
+    job = condor.job(1)
+    names = ("first.txt", "now.txt", "environment.txt")
+    job = job._replace(
+        commands=(("sh", "-c", script),),
+        outputs=tuple(OutputFile(name.partition(".")[0], name, f"job-1-{name}") for name in names),
+    )
+    condor.backend.submit([job])
+    watcher.until(lambda latest: latest[job.attempt].phase is Phase.RUNNING)
+    second = write_proxy(proxy)
+    report = watcher.until_over(job)[job.attempt].report
+    assert report
+    assert report.succeeded, report.detail
+    came = {name: (tmp_path / "out put" / f"job-1-{name}.{job.attempt}").read_text() for name in names}
+    assert (came["first.txt"], came["now.txt"]) == (f"600\n{first}", f"600\n{second}")
+    assert "proxy.pem" not in came["environment.txt"]
+    key = second.partition("PRIVATE KEY-----\n")[2].splitlines()[1]
+    attempts = [one for one in (tmp_path / "attempts").rglob("*") if one.is_file() and not one.is_symlink()]
+    assert attempts
+    assert not [one for one in attempts if key.encode() in one.read_bytes()]
+
+
+def test_an_expired_proxy_keeps_what_waits_from_being_handed_over(condor: Condor, tmp_path: Path) -> None:
+    proxy = tmp_path / "proxy.pem"
+    write_proxy(proxy, hours=-1)
+    backend = with_proxy(condor, proxy)
+    job = condor.job(1)
+    with pytest.raises(BackendError, match=r"(?i)proxy.*expired|expired.*proxy"):
+        backend.submit([job])
+    write_proxy(proxy)
+    backend.submit([job])
+    condor.end(job)
+    assert Watcher(backend).until_over(job)[job.attempt].phase is Phase.ENDED

@@ -44,12 +44,15 @@ class HTCondorBackend:
         How sites are reached, by our names.
     bootstrap, template
         pilots/bootstrap.sh, and the text of the submit description.
+    proxy
+        The user's proxy certificate, where jobs are to have it. HTCondor brings a renewed one to jobs that run.
     """
 
     name = "htcondor"
 
     def __init__(
-        self, folders: Folders, tracker: str, sites: Mapping[str, Reach], bootstrap: Path, template: str
+        self, folders: Folders, tracker: str, sites: Mapping[str, Reach], bootstrap: Path, template: str,
+        proxy: Path | None = None,
     ) -> None:  # fmt: skip
         self._folders = folders
         self._schedd = Schedd(tracker)
@@ -57,6 +60,7 @@ class HTCondorBackend:
         self._tracker = tracker
         self._bootstrap = bootstrap
         self._template = template
+        self._proxy = proxy
         self._events = EventLog(folders.log)
         self._ledger = Ledger()
         self._jobs: dict[str, QueuedJob] = {}
@@ -95,6 +99,7 @@ class HTCondorBackend:
             "log": self._folders.log,
             "shared": SHARED,
             "tracker": self._tracker,
+            "proxy": self._proxy or "",
         }
         description = submission.describe(self._template, places)
         with tempfile.NamedTemporaryFile("w", prefix="lofargrid-", suffix=".items") as items:
@@ -282,7 +287,9 @@ class HTCondorBackend:
         self._events.close()
 
 
-def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, Reach], content: Path) -> HTCondorBackend:
+def open_htcondor(
+    root: Path, runner: Path, tracker: str, sites: Mapping[str, Reach], content: Path, proxy: Path | None = None
+) -> HTCondorBackend:  # fmt: skip
     """Open HTCondor as a backend.
 
     Parameters
@@ -297,6 +304,8 @@ def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, Re
         How sites are reached, by our names.
     content
         The folder that holds jdl/ and pilots/.
+    proxy
+        The user's proxy certificate, where jobs are to have it.
 
     Raises
     ------
@@ -307,4 +316,4 @@ def open_htcondor(root: Path, runner: Path, tracker: str, sites: Mapping[str, Re
         template = (content / "jdl" / "htcondor.sub.j2").read_text()
     except OSError as error:
         raise BackendError(f"cannot read {error.filename}: {error.strerror}") from None
-    return HTCondorBackend(Folders(root, runner), tracker, sites, content / "pilots" / "bootstrap.sh", template)
+    return HTCondorBackend(Folders(root, runner), tracker, sites, content / "pilots" / "bootstrap.sh", template, proxy)

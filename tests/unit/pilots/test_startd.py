@@ -122,11 +122,11 @@ def test_told_to_stop_it_is_asked_twice_and_then_swept_away_with_what_it_started
     with Stop() as stop:
         startd.stop(0.2, stop)
     assert not startd.has_ended()
+    until(lambda: startd.last_words(5).count("asked") == 2, "it was not asked twice")
     left = set(below(os.getpid()))
     startd.sweep()
     assert not left & set(below(os.getpid()))
     assert "MAXJOBRETIREMENTTIME = 0" in (tmp_path / "work" / "condor_config").read_text()
-    assert startd.last_words(5).count("asked") == 2
 
 
 def test_whoever_is_below_a_process_is_found_however_far() -> None:
