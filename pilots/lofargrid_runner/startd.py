@@ -78,6 +78,8 @@ class Startd:
             [release.startd, "-f"],
             {"CONDOR_CONFIG": self._config, "PATH": environment.get("PATH", os.defpath), "HOME": work},
             setsid=True,
+            # Who starts a pilot with & or nohup lets it ignore what the startd is to hear.
+            setsigdef=(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.path.join(work, "log", "out"), os.O_WRONLY | os.O_CREAT, 0o600),

@@ -114,9 +114,11 @@ def test_drained_it_starts_nothing_more_and_is_asked_to_leave(tmp_path: Path) ->
 
 def test_told_to_stop_it_is_asked_twice_and_then_swept_away_with_what_it_started(tmp_path: Path) -> None:
     lonely = "setsid sh -c 'sleep 1000 & wait' >/dev/null 2>&1 &"
+    ignored = signal.signal(signal.SIGQUIT, signal.SIG_IGN)  # as for all that a script starts with &
     startd = child(
         tmp_path, f"trap 'echo asked' TERM QUIT; trap '' HUP; {lonely}\necho up; while :; do sleep 0.05; done"
     )
+    signal.signal(signal.SIGQUIT, ignored)
     until(lambda: startd.last_words(1) == ["up"], "it is not up")
     until(lambda: len(below(os.getpid())) >= 4, "its children are not there")
     with Stop() as stop:

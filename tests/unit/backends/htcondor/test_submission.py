@@ -13,7 +13,7 @@ from tests.contracts.backends import spec
 
 TEMPLATE = (assets.content() / "jdl" / "htcondor.sub.j2").read_text()
 PLACES: dict[str, Path | str | int] = {
-    "bootstrap": "/b", "attempts": "/a", "log": "/l", "shared": "../s", "tracker": "abcd1234",
+    "bootstrap": "/b", "attempts": "/a", "log": "/l", "shared": "../s", "tracker": "abcd1234", "proxy": "",
 }  # fmt: skip
 
 
@@ -27,6 +27,11 @@ def test_every_field_of_the_list_is_used_by_the_description_and_no_other() -> No
     described = describe(TEMPLATE, PLACES)
     assert {one for one in FIELDS if f"$({one})" not in described} == set()
     assert described.count("$(") == sum(described.count(f"$({one})") for one in FIELDS)
+
+
+def test_a_proxy_is_named_where_there_is_one() -> None:
+    assert "x509userproxy" not in describe(TEMPLATE, PLACES)
+    assert "\nx509userproxy = /tmp/x509up\n" in describe(TEMPLATE, {**PLACES, "proxy": "/tmp/x509up"})
 
 
 def test_a_place_that_is_not_given_is_an_error() -> None:
