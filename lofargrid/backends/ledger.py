@@ -22,6 +22,11 @@ class Ledger:
             self._observations.append(observation)
             self._latest[observation.attempt] = observation
 
+    def latest(self, attempt: str) -> Observation | None:
+        """The latest observation of an attempt that is not forgotten."""
+        with self._lock:
+            return self._latest.get(attempt)
+
     def before(self, cursor: str) -> list[Observation]:
         """What was observed before a cursor and is not forgotten."""
         with self._lock:

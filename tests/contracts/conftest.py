@@ -24,16 +24,35 @@ def pool() -> Iterator[Pool]:
         yield one
 
 
-@pytest.fixture(params=["scripted", "local", "simulated", pytest.param("htcondor", marks=pytest.mark.service)])
+@pytest.fixture
+def elsewhere(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Speak to the pool from another machine."""
+    import htcondor2
+
+    with monkeypatch.context() as patch:
+        for name, value in pool.environment_of("laptop").items():
+            patch.setenv(name, value)
+        htcondor2.reload_config()
+        yield
+    htcondor2.reload_config()
+
+
+SERVICES = ("htcondor", "htcondor elsewhere")
+
+
+@pytest.fixture(
+    params=["scripted", "local", "simulated", *(pytest.param(one, marks=pytest.mark.service) for one in SERVICES)]
+)
 def harness(request: pytest.FixtureRequest, tmp_path: Path, runner: Path) -> Iterator[Harness]:
     made: dict[str, Callable[[], Harness]] = {
         "scripted": lambda: Scripted(tmp_path),
         "local": lambda: Local(tmp_path, runner),
         "simulated": lambda: Simulated(tmp_path),
         "htcondor": lambda: Condor(tmp_path, runner),
+        "htcondor elsewhere": lambda: Condor(tmp_path, runner),
     }
-    if request.param == "htcondor":
-        request.getfixturevalue("pool")
+    if request.param in SERVICES:
+        request.getfixturevalue("pool" if request.param == "htcondor" else "elsewhere")
     one = made[request.param]()
     yield one
     one.close()

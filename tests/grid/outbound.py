@@ -1,7 +1,7 @@
 """A machine from which connections lead outwards only, and to one place: a port of ours.
 
 It has no network but its own loopback. A relay inside hands connections to a socket in a file, and one outside hands
-these to the port. Nothing can connect to the machine.
+these to the port. Nothing can connect to the machine. The relay inside starts the command when it can be connected to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.grid.processes import AS_NOBODY, ENTER, UNTIL_WE_DIE, end, until
 
-INSIDE = """\
+RELAY = """\
 import asyncio, sys
 
 async def copy(reader, writer):
@@ -30,10 +30,10 @@ async def copy(reader, writer):
         writer.close()
 
 async def main():
-    port, path, side = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    port, path, words = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     async def relay(reader, writer):
         try:
-            if side == "inside":
+            if words:
                 far, near = await asyncio.open_unix_connection(path)
             else:
                 far, near = await asyncio.open_connection("127.0.0.1", port)
@@ -42,16 +42,15 @@ async def main():
             return
         await asyncio.gather(copy(reader, near), copy(far, writer))
         near.close(), writer.close()
-    if side == "inside":
+    if words:
         server = await asyncio.start_server(relay, "127.0.0.1", port)
-    else:
-        server = await asyncio.start_unix_server(relay, path)
-    await server.serve_forever()
+        command = await asyncio.create_subprocess_exec(*words)
+        sys.exit(await command.wait())
+    await (await asyncio.start_unix_server(relay, path)).serve_forever()
 
 asyncio.run(main())
 """
 LOOPBACK = 'ip link set lo up && exec "$@"'
-WITH_RELAY = '"$1" "$2" "$3" "$4" inside & shift 4; exec "$@"'
 
 
 class Outbound:
@@ -74,10 +73,10 @@ class Outbound:
         self._host = host
         self._hidden = [str(one) for one in hidden]
         self._processes: list[subprocess.Popen[bytes]] = []
-        (self.folder / "relay.py").write_text(INSIDE)
+        (self.folder / "relay.py").write_text(RELAY)
 
     def __enter__(self) -> Outbound:
-        words = [sys.executable, str(self.folder / "relay.py"), str(self._port), str(self.folder / "socket"), "outside"]
+        words = [sys.executable, str(self.folder / "relay.py"), str(self._port), str(self.folder / "socket")]
         self._processes.append(subprocess.Popen([*UNTIL_WE_DIE, "TERM", *words], stdin=subprocess.DEVNULL))
         until((self.folder / "socket").exists, "the relay is not there")
         return self
@@ -95,7 +94,7 @@ class Outbound:
                  "sh", "-c", ENTER, "machine", self._host, str(len(self._hidden)), *self._hidden]  # fmt: skip
         with out.open("wb") as file:
             process = subprocess.Popen(
-                [*enter, *AS_NOBODY, "sh", "-c", WITH_RELAY, "machine", *relay, *words],
+                [*enter, *AS_NOBODY, *relay, *words],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
                 env={**os.environ, "HOME": "/tmp"},
             )  # fmt: skip

@@ -249,6 +249,19 @@ class Pool:
         node = self.nodes[name]
         self._start(name, on_machine(node.host, self._hidden))
 
+    def environment_of(self, user: str, lifetime_s: int = 3600) -> Mapping[str, str]:
+        """What a process needs that speaks to the pool from another machine, with nothing but a token."""
+        folder = self.folder / user
+        if not folder.exists():
+            host = f"{user}.{self._domain}"
+            self._configure(user, host, "IDTOKENS", f"SCHEDD_HOST = submit@{self._domain}\n")
+        self.give_token(user, lifetime_s)
+        return {**self.environment, "CONDOR_CONFIG": str(folder / "condor_config")}
+
+    def give_token(self, user: str, lifetime_s: int) -> None:
+        """Let a user of another machine in for so long."""
+        self._write_token(user, "nobody", "-lifetime", str(lifetime_s))
+
     def stop(self, name: str) -> None:
         """End the head or a node in good order."""
         self._end(name, signal.SIGTERM)
@@ -288,6 +301,13 @@ class Pool:
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""
 
+    def tell(self, *words: str) -> None:
+        """Give the head one of HTCondor's own orders."""
+        subprocess.run(
+            [f"{self._prefix}/usr/sbin/{words[0]}", *words[1:]],
+            env={**os.environ, **self.environment}, check=True, capture_output=True,
+        )  # fmt: skip
+
     def _configure(self, name: str, host: str, methods: str, rest: str) -> None:
         folder = self.folder / name
         for sub, mode in (("log", 0o755), ("spool", 0o755), ("run", 0o755), ("lock", 0o755), ("execute", 0o755),
@@ -313,11 +333,16 @@ class Pool:
             wrapper.chmod(0o755)
             with (folder / "condor_config").open("a") as config:
                 config.write(f"USER_JOB_WRAPPER = {wrapper}\n")
+        self._write_token(name, "node")
+
+    def _write_token(self, name: str, identity: str, *options: str) -> None:
         token = subprocess.run(
-            [*AS_NOBODY, "condor_token_create", "-identity", f"node@{self._domain}", "-key", "POOL"],
+            [*AS_NOBODY, "condor_token_create", "-identity", f"{identity}@{self._domain}", "-key", "POOL", *options],
             env={**os.environ, **self.environment}, capture_output=True, check=True,
         )  # fmt: skip
-        write_secret(folder / "tokens.d" / "node", token.stdout)
+        path = self.folder / name / "tokens.d" / identity
+        path.unlink(missing_ok=True)
+        write_secret(path, token.stdout)
 
     def _start(self, name: str, around: Sequence[str]) -> None:
         folder = self.folder / name

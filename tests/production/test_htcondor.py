@@ -17,13 +17,15 @@ import pytest
 
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node, Pool
-from tests.production.conftest import Desk
+from tests.production.conftest import SKIP, Desk
 from tests.production.soundness import asked, history, is_sound, running
 from tests.production.test_crash import is_the_same_as, small
+from tests.production.test_disks import small_disk
 
 KILLS = int(os.environ.get("LOFARGRID_POOL_KILLS", "5"))
 SEED = int(os.environ.get("LOFARGRID_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 PATIENCE_S = 120.0
+COLLECTOR_GONE_S = float(os.environ.get("LOFARGRID_COLLECTOR_GONE_S", "15"))
 
 NODES = (
     Node("archive", "wn1", cpus=2),
@@ -147,6 +149,82 @@ def test_a_schedd_that_dies_and_an_event_log_that_is_deleted_cost_a_line_and_no_
         assert process.returncode == 0, said
     assert "Traceback" not in said
     is_done_once(grid, through_the_pool, undisturbed)
+
+
+def test_a_collector_that_is_gone_for_a_while_costs_a_line_and_no_job(
+    grid: Grid, through_the_pool: Desk, undisturbed: Desk
+) -> None:
+    with running(through_the_pool) as process:
+        until(lambda: history(through_the_pool) > 10)
+        gone = time.monotonic()
+        grid.pool.tell("condor_off", "-daemon", "collector")
+        until(lambda: not grid.pool.ask("condor_status", "-schedd", "-af", "Name"))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(COLLECTOR_GONE_S - (time.monotonic() - gone))
+        grid.pool.tell("condor_on", "-daemon", "collector")
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, said
+    print(said)
+    assert said.count("HTCondor did not do what it was asked") == 1
+    is_done_once(grid, through_the_pool, undisturbed)
+
+
+@pytest.mark.skipif("mount" in SKIP, reason="set aside by LOFARGRID_SKIP: needs to mount, as root")
+def test_a_spool_that_runs_full_costs_a_line_and_no_job(grid: Grid, through_the_pool: Desk, undisturbed: Desk) -> None:
+    grid.pool.stop("head")
+    with small_disk(grid.pool.folder / "head" / "spool") as disk:
+        grid.pool.start_head()
+        with running(through_the_pool) as process:
+            until(lambda: history(through_the_pool) > 10)
+            disk.fill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            disk.free()
+            _, said = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 0, said
+        print(said)
+        is_done_once(grid, through_the_pool, undisturbed)
+        grid.pool.stop("head")
+    grid.pool.start_head()
+
+
+# From another machine
+
+
+@pytest.fixture
+def from_a_laptop(grid: Grid, through_the_pool: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The same, where the schedd sees nothing of ours and a token is all that lets us in."""
+    for name, value in grid.pool.environment_of("laptop").items():
+        monkeypatch.setenv(name, value)
+    return through_the_pool
+
+
+def test_through_a_schedd_elsewhere_the_products_are_the_same(
+    grid: Grid, from_a_laptop: Desk, undisturbed: Desk
+) -> None:
+    with running(from_a_laptop) as process:
+        until(lambda: history(from_a_laptop) > 20)
+        process.kill()
+    from_a_laptop("run", "production.yaml")
+    is_done_once(grid, from_a_laptop, undisturbed)
+
+
+def test_a_token_that_has_expired_or_is_wrong_is_told_and_a_new_one_goes_on(
+    grid: Grid, from_a_laptop: Desk, undisturbed: Desk
+) -> None:
+    with running(from_a_laptop) as process:
+        until(lambda: history(from_a_laptop) > 10)
+        process.kill()
+    grid.pool.give_token("laptop", 1)
+    until(lambda: not grid.pool.ask("condor_q"))
+    said = from_a_laptop("run", "production.yaml", code=None)
+    print(said)
+    (grid.pool.folder / "laptop" / "tokens.d" / "nobody").write_text("a.b.c\n")
+    said = from_a_laptop("run", "production.yaml", code=None)
+    print(said)
+    grid.pool.give_token("laptop", 3600)
+    from_a_laptop("run", "production.yaml")
+    is_done_once(grid, from_a_laptop, undisturbed)
 
 
 def until(so: Callable[[], bool]) -> None:

@@ -1,7 +1,9 @@
-"""HTCondor as a backend: attempts are jobs of a schedd on this machine, and their event log tells what becomes of them.
+"""HTCondor as a backend: attempts are jobs of a schedd, and their event log tells what becomes of them.
 
 Jobs stay in the queue until their end is written down, so that nothing is lost however long nobody looks. All that
-is known is one query of the queue; what has changed is read from the event log, from where the last look ended.
+is known is one query of the queue; what has changed is read from the event log, from where the last look ended. A
+schedd on another machine writes no log here: its queue is asked again every few seconds, and files travel through its
+spool.
 """
 
 import tempfile
@@ -27,7 +29,9 @@ from lofargrid.states import Phase
 _LOOK_S = 0.2
 _LINGER_S = 0.05
 _WORDS_S = 20.0
-_ASK_S = 5.0
+_ASK_S = 2.0
+_REST = 20
+"""A long queue is asked less often: for so many times as long as the answer took it is not."""
 _JUDGE_S = 10.0
 
 
@@ -81,8 +85,12 @@ class HTCondorBackend:
         new = [one for one in jobs if one.attempt not in self._jobs and not self._folders.has_ended(one.attempt)]
         # Somebody wrote these down before, and died: before HTCondor had them, or after.
         tried = [one.attempt for one in new if self._folders.is_there(one.attempt)]
-        for one in self._schedd.some(tried) if tried else ():
-            self._know(one)
+        found = self._schedd.some(tried) if tried else []
+        for one in found:
+            if not one.spools:
+                self._know(one)
+        # Nobody is left to send the files of these.
+        self._schedd.drop([one.id for one in found if one.spools])
         new = [one for one in new if one.attempt not in self._jobs]
         if new:
             self._submit(new)
@@ -96,7 +104,7 @@ class HTCondorBackend:
         places: dict[str, Path | str | int] = {
             "bootstrap": self._bootstrap,
             "attempts": self._folders.active,
-            "log": self._folders.log,
+            "log": "" if self._schedd.is_elsewhere() else self._folders.log,
             "shared": SHARED,
             "tracker": self._tracker,
             "proxy": self._proxy or "",
@@ -141,7 +149,7 @@ class HTCondorBackend:
         else:
             for event in events:
                 self._happened(event)
-            self._ask_after_unheard()
+            self._ask()
         changes = self._ledger.since()
         if not changes.observations:
             self._refuse_hopeless()
@@ -160,22 +168,35 @@ class HTCondorBackend:
         if self._hopeless:
             raise BackendError(self._hopeless)
 
-    def _ask_after_unheard(self) -> None:
-        """Whatever ran when a log was lost may go on writing to the lost one: the queue tells when it has ended."""
-        if not self._unheard or time.monotonic() < self._ask_at:
+    def _ask(self) -> None:
+        """Look into the queue for what no event tells.
+
+        A schedd elsewhere writes no log here, and whatever ran when a log was lost may go on writing to the lost one.
+        """
+        if time.monotonic() < self._ask_at:
             return
-        self._ask_at = time.monotonic() + _ASK_S
-        for one in self._schedd.some(sorted(self._unheard)):
+        wanted = self._unheard
+        if self._schedd.is_elsewhere():
+            wanted = self._jobs.keys() - self._over
+        if not wanted:
+            return
+        began = time.monotonic()
+        jobs = self._schedd.some(sorted(wanted)) if wanted is self._unheard else self._schedd.all()
+        self._bring_home(jobs)
+        for one in jobs:
             self._know(one)
-            if one.status != schedd.RUNNING:
-                self._unheard.discard(one.attempt)
-                if one.attempt not in self._over:
-                    self._see(self._observed(one))
+            if one.attempt in wanted:
+                self._see_change(self._observed(one))
+        for attempt in wanted - {one.attempt for one in jobs}:
+            self._see(self._folders.outcome(attempt, detail="it is not in the queue any more"))
         self._unheard -= self._over
+        self._ask_at = time.monotonic() + max(_ASK_S, _REST * (time.monotonic() - began))
 
     def _all(self) -> Changes:
         self._events.skip()
-        jobs = self._schedd.all()
+        # The files of those that we do not know came never whole: they will be handed over again.
+        jobs = [one for one in self._schedd.all() if not one.spools or one.attempt in self._jobs]
+        self._bring_home(jobs)
         for one in jobs:
             self._know(one)
             # One that was told already stays in the queue for a moment.
@@ -184,14 +205,19 @@ class HTCondorBackend:
         known = [one.attempt for one in jobs if not self._folders.has_ended(one.attempt)]
         return self._ledger.now(known)
 
+    def _bring_home(self, jobs: Sequence[QueuedJob]) -> None:
+        if self._schedd.is_elsewhere():
+            new = [one for one in jobs if one.attempt not in self._over and not self._folders.has_ended(one.attempt)]
+            self._schedd.bring_home([one for one in new if one.has_left])
+
     def _observed(self, job: QueuedJob) -> Observation:
         if job.status == schedd.COMPLETED:
             return self._folders.outcome(job.attempt)
-        if job.status == schedd.REMOVED and not job.shadows:
+        if job.has_left:
             return self._removed(job)
-        if job.status == schedd.HELD:
+        if job.status == schedd.HELD and not job.spools:
             return Observation(job.attempt, Phase.HELD, detail=job.hold, batch_id=job.id)
-        if job.status == schedd.IDLE or not job.shadows:
+        if job.status != schedd.RUNNING or not job.shadows:
             return Observation(job.attempt, Phase.QUEUED, batch_id=job.id)
         return Observation(job.attempt, Phase.RUNNING, node=job.node, batch_id=job.id)
 
@@ -213,7 +239,12 @@ class HTCondorBackend:
 
     def _removed(self, job: QueuedJob, text: str = "") -> Observation:
         why = text or job.removal or "removed from the queue"
-        return self._folders.outcome(job.attempt, self._schedd.spool(job.cluster, job.proc), why)
+        spool = None if self._schedd.is_elsewhere() else self._schedd.spool(job.cluster, job.proc)
+        return self._folders.outcome(job.attempt, spool, why)
+
+    def _see_change(self, observation: Observation) -> None:
+        if observation != self._ledger.latest(observation.attempt):
+            self._see(observation)
 
     def _see(self, observation: Observation) -> None:
         if observation.phase in (Phase.ENDED, Phase.LOST):

@@ -27,11 +27,13 @@ _ASKED = [
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
 """The values of JobStatus that we tell apart."""
+_SPOOLING = 16
+"""The hold code of a job whose files are on their way to the schedd."""
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """What the schedd says of one attempt."""
+    """What the schedd says of one attempt. One that ``spools`` waits for its files, from whoever submitted it."""
 
     cluster: int
     proc: int
@@ -46,11 +48,17 @@ class QueuedJob:
     cores: int = 1
     memory_mb: int = 0
     walltime_s: float = 0.0
+    spools: bool = False
 
     @property
     def id(self) -> str:
         """The id that a site admin may hold."""
         return f"{self.cluster}.{self.proc}"
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nothing of it runs any more, or will."""
+        return self.status == COMPLETED or (self.status == REMOVED and not self.shadows)
 
 
 def answered(call: Callable[P, R]) -> Callable[P, R]:
@@ -87,6 +95,15 @@ class Schedd:
     def __init__(self, tracker: str) -> None:
         self._tracker = tracker
         self._ours = f"LofargridTracker =?= {quoted(tracker)}"
+        self._elsewhere: bool | None = None
+
+    @answered
+    def is_elsewhere(self) -> bool:
+        """Whether the schedd is on another machine: files then travel through its spool, and it writes no log here."""
+        if self._elsewhere is None:
+            machine = str(_located()["Machine"]) if htcondor2.param.get("SCHEDD_HOST", "") else ""
+            self._elsewhere = machine.casefold() not in ("", str(htcondor2.param["FULL_HOSTNAME"]).casefold())
+        return self._elsewhere
 
     @answered
     def submit(self, description: str, fields: Sequence[str], items: Path) -> tuple[int, int]:
@@ -98,18 +115,22 @@ class Schedd:
             The procs are numbered in the order of the lines.
         """
         queue = f"{', '.join(fields)} from {items}"
-        result = self._schedd().submit(htcondor2.Submit(description), queue=queue)
+        spool = self.is_elsewhere()
+        schedd = _schedd()
+        result = schedd.submit(htcondor2.Submit(description), queue=queue, spool=spool)
+        if spool:
+            schedd.spool(result)
         return result.cluster(), result.first_proc()
 
     @answered
     def all(self) -> list[QueuedJob]:
         """All jobs of this tracker that are in the queue."""
-        return [_queued(ad) for ad in self._schedd().query(self._ours, projection=_ASKED)]
+        return [_queued(ad) for ad in _schedd().query(self._ours, projection=_ASKED)]
 
     @answered
     def some(self, attempts: Sequence[str]) -> list[QueuedJob]:
         """Those of some attempts that are in the queue."""
-        schedd = self._schedd()
+        schedd = _schedd()
         found: list[QueuedJob] = []
         for names in _portions(attempts):
             among = f"stringListMember(LofargridAttempt, {quoted(','.join(names))})"
@@ -117,27 +138,45 @@ class Schedd:
         return found
 
     @answered
+    def bring_home(self, jobs: Sequence[QueuedJob]) -> None:
+        """Let the files of jobs that have left come from a spool elsewhere to the folders that they are for."""
+        schedd = _schedd()
+        for portion in _portions(one.id for one in jobs if one.status == REMOVED):
+            # What came from these is no more than this, and nothing comes of any if one file is not there.
+            for name, value in (("Out", "/dev/null"), ("Err", "/dev/null"), ("TransferOutput", "report.json,job.log")):
+                schedd.edit(portion, name, quoted(value))
+        for portion in _portions(one.id for one in jobs):
+            schedd.retrieve(portion)
+
+    @answered
     def remove(self, ids: Sequence[str]) -> None:
         """Remove jobs; a running one is asked to end first."""
         for portion in _portions(ids):
-            self._schedd().act(htcondor2.JobAction.Remove, portion, reason="lofargrid does not want it any more")
+            _schedd().act(htcondor2.JobAction.Remove, portion, reason="lofargrid does not want it any more")
+
+    @answered
+    def drop(self, ids: Sequence[str]) -> None:
+        """Take jobs that have never run out of the queue."""
+        if ids:
+            self.let_go(ids)
+            self.remove(ids)
 
     @answered
     def let_go(self, ids: Sequence[str]) -> None:
         """Let ended jobs leave the queue. Those that somebody has taken out of it are passed over."""
         for portion in _portions(ids):
             try:
-                self._schedd().edit(portion, "LofargridTold", "true")
+                _schedd().edit(portion, "LofargridTold", "true")
             except htcondor2.HTCondorException:
                 still = {one.id for one in self.all()} & set(portion)
                 if still:
-                    self._schedd().edit(sorted(still), "LofargridTold", "true")
+                    _schedd().edit(sorted(still), "LofargridTold", "true")
 
     @answered
     def shun(self, site: str, nodes: str) -> None:
         """Keep the jobs of a site that have not ended from some nodes, a list with commas."""
         where = f"{self._ours} && LofargridSite == {quoted(site)} && (JobStatus <= 2 || JobStatus > 4)"
-        schedd = self._schedd()
+        schedd = _schedd()
         if schedd.query(where, projection=["ProcId"], limit=1):
             schedd.edit(where, "LofargridShunned", quoted(nodes))
 
@@ -153,7 +192,7 @@ class Schedd:
     @answered
     def version(self) -> str:
         """Ask the schedd who it is: its name and version."""
-        daemon = self._schedd()
+        daemon = _schedd()
         daemon.query("false", projection=["ProcId"])
         name = str(htcondor2.param.get("SCHEDD_HOST", "")) or "the schedd of this machine"
         return f"{name} answers, bindings {htcondor2.version().split()[1]}"
@@ -163,12 +202,14 @@ class Schedd:
         root = Path(htcondor2.param.get("SPOOL", "/var/lib/condor/spool"))
         return root / str(cluster % 10000) / str(proc % 10000) / f"cluster{cluster}.proc{proc}.subproc0"
 
-    def _schedd(self) -> Any:
-        # Each time anew: the schedd may have come back at another port.
-        name = htcondor2.param.get("SCHEDD_HOST", "")
-        if not name:
-            return htcondor2.Schedd()
-        return htcondor2.Schedd(htcondor2.Collector().locate(htcondor2.DaemonType.Schedd, name))
+
+def _schedd() -> Any:
+    # Each time anew: the schedd may have come back at another port.
+    return htcondor2.Schedd(_located()) if htcondor2.param.get("SCHEDD_HOST", "") else htcondor2.Schedd()
+
+
+def _located() -> Any:
+    return htcondor2.Collector().locate(htcondor2.DaemonType.Schedd, htcondor2.param["SCHEDD_HOST"])
 
 
 def called_back() -> dict[str, str]:
@@ -206,6 +247,7 @@ def _queued(ad: Mapping[str, Any]) -> QueuedJob:
         cores=int(ad.get("RequestCpus", 1)),
         memory_mb=int(ad.get("RequestMemory", 0)),
         walltime_s=float(ad.get("LofargridWalltime", 0)),
+        spools=ad["JobStatus"] == HELD and ad.get("HoldReasonCode") == _SPOOLING,
     )
 
 
