@@ -16,6 +16,7 @@ from lofargrid_runner.contract import (
     pilot_report_from_json,
 )
 
+from lofargrid.backends.htcondor.token import Token
 from lofargrid.decisions.supply import Seen, wanted
 from lofargrid.documents.batch import BatchDocument
 from lofargrid.errors import BackendError, Fault, InputError
@@ -24,7 +25,6 @@ from lofargrid.pilots.batch import HERE, BatchSystem, Commands, Request, ThisMac
 from lofargrid.pilots.joined import Joined
 from lofargrid.pilots.script import pilot_script
 from lofargrid.pilots.standing import Standing
-from lofargrid.pilots.token import Token
 from lofargrid.states import Phase
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import PilotRecord

@@ -8,10 +8,10 @@ import classad2
 import htcondor2
 
 from lofargrid.backends.htcondor.schedd import answered, called_back
+from lofargrid.backends.htcondor.token import Token, read_token
 from lofargrid.commands import run
 from lofargrid.errors import BackendError
 from lofargrid.pilots.joined import Joined
-from lofargrid.pilots.token import Token, read_token
 
 PORT = 9618
 _KEY = "LOFARGRID_PILOT_KEY"

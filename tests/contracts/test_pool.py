@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from lofargrid.backends.base import LOG_NAME, Backend
+from lofargrid.backends.htcondor import backend
 from lofargrid.backends.htcondor.schedd import Schedd
 from lofargrid.errors import BackendError
 from lofargrid.states import Phase
@@ -143,6 +144,21 @@ def test_without_its_event_log_the_queue_is_asked(condor: Condor, tmp_path: Path
     assert watcher.until_over(job)[job.attempt].phase is Phase.ENDED
 
 
+def test_a_job_that_htcondor_has_lost_without_a_word_is_noticed(
+    condor: Condor, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "_ASK_ANYHOW_S", 0.5)
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job])
+    condor.underway(job)
+    [queued] = Schedd(condor.tracker).all()
+    pool.ask("condor_qedit", queued.id, "UserLog", '"/dev/null"', "LeaveJobInQueue", "false")
+    pool.ask("condor_rm", queued.id)
+    told = watcher.until_over(job)[job.attempt]
+    assert (told.phase, told.detail) == (Phase.LOST, "HTCondor does not know it any more")
+
+
 def test_the_log_of_a_running_attempt_can_be_had_by_another_process(condor: Condor, tmp_path: Path) -> None:
     job = condor.job(1)
     condor.backend.submit([job])
@@ -176,6 +192,15 @@ def test_what_no_node_can_take_is_told_at_the_next_look_and_waits(condor: Condor
             watcher.look()
     [known] = condor.reopen().changes(None).observations
     assert known.phase is Phase.QUEUED
+
+
+def test_whoever_looks_at_a_removed_job_sees_that_we_did_it(condor: Condor, pool: Pool) -> None:
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    condor.backend.submit([job._replace(avoid=tuple(hosts(pool)))])
+    condor.backend.cancel([job.attempt])
+    told = watcher.until_over(job)[job.attempt]
+    assert (told.phase, told.detail) == (Phase.LOST, "lofargrid does not want it any more (by user nobody)")
 
 
 def test_a_node_that_is_taken_away_costs_no_attempt(condor: Condor, pool: Pool) -> None:
@@ -237,6 +262,27 @@ def write_proxy(path: Path, hours: int = 12) -> str:
     return content.decode()
 
 
+def test_files_that_never_came_whole_to_a_schedd_elsewhere_are_sent_again(
+    elsewhere: None, condor: Condor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import htcondor2
+
+    def interrupted(*_: object) -> None:
+        raise htcondor2.HTCondorException("the connection was lost")
+
+    job, watcher = condor.job(1), Watcher(condor.backend)
+    watcher.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(htcondor2.Schedd, "spool", interrupted)
+        with pytest.raises(BackendError, match="the connection was lost"):
+            condor.backend.submit([job])
+    assert condor.reopen().changes(None).observations == ()
+    condor.backend.submit([job])
+    condor.end(job)
+    assert watcher.until_over(job)[job.attempt].phase is Phase.ENDED
+    assert condor.starts(job) == 1
+
+
 def with_proxy(condor: Condor, proxy: Path) -> Backend:
     condor.proxy = proxy
     condor.backend = condor.reopen()
@@ -281,11 +327,11 @@ def test_a_proxy_travels_as_a_file_and_a_renewed_one_reaches_what_runs(condor: C
 def test_an_expired_proxy_keeps_what_waits_from_being_handed_over(condor: Condor, tmp_path: Path) -> None:
     proxy = tmp_path / "proxy.pem"
     write_proxy(proxy, hours=-1)
-    backend = with_proxy(condor, proxy)
+    ours = with_proxy(condor, proxy)
     job = condor.job(1)
     with pytest.raises(BackendError, match=r"(?i)proxy.*expired|expired.*proxy"):
-        backend.submit([job])
+        ours.submit([job])
     write_proxy(proxy)
-    backend.submit([job])
+    ours.submit([job])
     condor.end(job)
-    assert Watcher(backend).until_over(job)[job.attempt].phase is Phase.ENDED
+    assert Watcher(ours).until_over(job)[job.attempt].phase is Phase.ENDED

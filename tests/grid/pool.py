@@ -291,8 +291,12 @@ class Pool:
         return self.ask("condor_q", "-allusers", "-af", "LofargridAttempt").split()
 
     def history(self, tracker: str) -> list[str]:
-        """The attempts of a tracker that have left the queue, once for each job."""
-        of_tracker = ("-constraint", f'LofargridTracker == "{tracker}"')
+        """The attempts of a tracker that have left the queue, once for each job that could have run.
+
+        One whose files never came to a schedd elsewhere could not.
+        """
+        torn = "LastJobStatus =?= 5 && LastHoldReasonCode =?= 16"
+        of_tracker = ("-constraint", f'LofargridTracker == "{tracker}" && !({torn})')
         return self.ask("condor_history", *of_tracker, "-af", "LofargridAttempt").split()
 
     def ask(self, *words: str) -> str:

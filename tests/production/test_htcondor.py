@@ -32,7 +32,7 @@ NODES = (
     Node("university", "wn2", cpus=2),
     Node("broken", "wn3", cpus=2, broken=True),
 )
-LIMITS = {"cores": 2, "memory_mb": 8000, "scratch_mb": 20000, "slots": 2, "backend": "htcondor"}
+LIMITS = {"cores": 2, "memory_mb": 8000, "scratch_mb": 20000, "slots": 2, "lost_after_min": 1, "backend": "htcondor"}
 SITES = {
     "archive": {**LIMITS, "tier": 1},
     "university": {**LIMITS, "tier": 2},
@@ -183,7 +183,9 @@ def test_a_spool_that_runs_full_costs_a_line_and_no_job(grid: Grid, through_the_
             _, said = process.communicate(timeout=PATIENCE_S)
             assert process.returncode == 0, said
         print(said)
-        is_done_once(grid, through_the_pool, undisturbed)
+        is_sound(through_the_pool)
+        is_the_same_as(through_the_pool, undisturbed.folder / "products")
+        grid.pool.until_empty()
         grid.pool.stop("head")
     grid.pool.start_head()
 
@@ -216,12 +218,12 @@ def test_a_token_that_has_expired_or_is_wrong_is_told_and_a_new_one_goes_on(
         until(lambda: history(from_a_laptop) > 10)
         process.kill()
     grid.pool.give_token("laptop", 1)
-    until(lambda: not grid.pool.ask("condor_q"))
-    said = from_a_laptop("run", "production.yaml", code=None)
-    print(said)
-    (grid.pool.folder / "laptop" / "tokens.d" / "nobody").write_text("a.b.c\n")
-    said = from_a_laptop("run", "production.yaml", code=None)
-    print(said)
+    until(lambda: subprocess.run(["condor_q"], capture_output=True, check=False).returncode != 0)
+    token = grid.pool.folder / "laptop" / "tokens.d" / "nobody"
+    assert f"the token {token} expired at " in from_a_laptop("run", "production.yaml", code=1).err
+    token.write_text("this is none\n")
+    said = from_a_laptop("run", "production.yaml", code=1).err
+    assert said.count(f"{token} holds no token: with a new one the same command goes on") == 1
     grid.pool.give_token("laptop", 3600)
     from_a_laptop("run", "production.yaml")
     is_done_once(grid, from_a_laptop, undisturbed)

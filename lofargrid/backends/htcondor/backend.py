@@ -30,6 +30,7 @@ _LOOK_S = 0.2
 _LINGER_S = 0.05
 _WORDS_S = 20.0
 _ASK_S = 2.0
+_ASK_ANYHOW_S = 60.0
 _REST = 20
 """A long queue is asked less often: for so many times as long as the answer took it is not."""
 _JUDGE_S = 10.0
@@ -72,7 +73,8 @@ class HTCondorBackend:
         self._over: set[str] = set()
         self._shunned: Mapping[str, Collection[str]] = {}
         self._unheard: set[str] = set()
-        self._ask_at = 0.0
+        self._asked_at = 0.0
+        self._answer_s = 0.0
         self._waiting: set[str] = set()
         self._judge_at = 0.0
         self._hopeless = ""
@@ -86,11 +88,10 @@ class HTCondorBackend:
         # Somebody wrote these down before, and died: before HTCondor had them, or after.
         tried = [one.attempt for one in new if self._folders.is_there(one.attempt)]
         found = self._schedd.some(tried) if tried else []
-        for one in found:
-            if not one.spools:
-                self._know(one)
         # Nobody is left to send the files of these.
-        self._schedd.drop([one.id for one in found if one.spools])
+        torn = [one.attempt for one in found if one.spools]
+        for one in [one for one in found if not one.spools] + (self._schedd.drop(torn) if torn else []):
+            self._know(one)
         new = [one for one in new if one.attempt not in self._jobs]
         if new:
             self._submit(new)
@@ -171,26 +172,26 @@ class HTCondorBackend:
     def _ask(self) -> None:
         """Look into the queue for what no event tells.
 
-        A schedd elsewhere writes no log here, and whatever ran when a log was lost may go on writing to the lost one.
+        A schedd elsewhere writes no log here, whatever ran when a log was lost may go on writing to the lost one, and
+        a job that HTCondor itself has lost, on a disk that was full, is in no log at all.
         """
-        if time.monotonic() < self._ask_at:
+        pause_s = _ASK_S if self._unheard or self._schedd.is_elsewhere() else _ASK_ANYHOW_S
+        began = time.monotonic()
+        if began < self._asked_at + max(pause_s, _REST * self._answer_s):
             return
-        wanted = self._unheard
-        if self._schedd.is_elsewhere():
-            wanted = self._jobs.keys() - self._over
+        self._asked_at = began
+        wanted = self._jobs.keys() - self._over
         if not wanted:
             return
-        began = time.monotonic()
-        jobs = self._schedd.some(sorted(wanted)) if wanted is self._unheard else self._schedd.all()
+        jobs = [one for one in self._schedd.all() if one.attempt in wanted]
+        self._answer_s = time.monotonic() - began
         self._bring_home(jobs)
         for one in jobs:
             self._know(one)
-            if one.attempt in wanted:
-                self._see_change(self._observed(one))
+            self._see_change(self._observed(one))
         for attempt in wanted - {one.attempt for one in jobs}:
-            self._see(self._folders.outcome(attempt, detail="it is not in the queue any more"))
-        self._unheard -= self._over
-        self._ask_at = time.monotonic() + max(_ASK_S, _REST * (time.monotonic() - began))
+            self._see(self._folders.outcome(attempt, detail="HTCondor does not know it any more"))
+        self._unheard &= {one.attempt for one in jobs if one.status == schedd.RUNNING}
 
     def _all(self) -> Changes:
         self._events.skip()

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,6 +13,7 @@ import classad2
 import htcondor2
 
 from lofargrid.backends.htcondor.nodes import Machine
+from lofargrid.backends.htcondor.token import trouble_with
 from lofargrid.errors import BackendError
 
 P = ParamSpec("P")
@@ -77,10 +79,16 @@ def answered(call: Callable[P, R]) -> Callable[P, R]:
                 warnings.simplefilter("ignore")  # of a submit description; they are for its writer, that is us
                 return call(*arguments, **options)
         except (htcondor2.HTCondorException, classad2.ClassAdException, OSError, RuntimeError) as error:
-            words = " ".join(str(error).split()) or "no reason is given"
-            raise BackendError(f"HTCondor did not do what it was asked: {words}. {_REMEDY}") from None
+            words = " ".join(str(error).split()).rstrip(".") or "no reason is given"
+            raise BackendError(f"HTCondor did not do what it was asked: {words}. {_remedy()}") from None
 
     return ask
+
+
+def _remedy() -> str:
+    folder = htcondor2.param.get("SEC_TOKEN_DIRECTORY", "") or Path.home() / ".condor" / "tokens.d"
+    trouble = trouble_with(Path(folder), datetime.now(UTC))
+    return f"{trouble}: with a new one the same command goes on" if trouble else _REMEDY
 
 
 class Schedd:
@@ -133,8 +141,7 @@ class Schedd:
         schedd = _schedd()
         found: list[QueuedJob] = []
         for names in _portions(attempts):
-            among = f"stringListMember(LofargridAttempt, {quoted(','.join(names))})"
-            found += [_queued(ad) for ad in schedd.query(f"{self._ours} && {among}", projection=_ASKED)]
+            found += [_queued(ad) for ad in schedd.query(f"{self._ours} && {_among(names)}", projection=_ASKED)]
         return found
 
     @answered
@@ -152,14 +159,18 @@ class Schedd:
     def remove(self, ids: Sequence[str]) -> None:
         """Remove jobs; a running one is asked to end first."""
         for portion in _portions(ids):
-            _schedd().act(htcondor2.JobAction.Remove, portion, reason="lofargrid does not want it any more")
+            _schedd().act(htcondor2.JobAction.Remove, portion, reason=("lofargrid does not want it any more", 0))
 
     @answered
-    def drop(self, ids: Sequence[str]) -> None:
-        """Take jobs that have never run out of the queue."""
-        if ids:
-            self.let_go(ids)
-            self.remove(ids)
+    def drop(self, attempts: Sequence[str]) -> list[QueuedJob]:
+        """Take attempts out of the queue whose files never came to a schedd elsewhere; tell of those that have them.
+
+        Their files may come at the very moment: the schedd judges.
+        """
+        torn = f"{self._ours} && JobStatus == {HELD} && HoldReasonCode == {_SPOOLING}"
+        for names in _portions(attempts):
+            _schedd().act(htcondor2.JobAction.Remove, f"{torn} && {_among(names)}")
+        return [one for one in self.some(attempts) if one.status != REMOVED]
 
     @answered
     def let_go(self, ids: Sequence[str]) -> None:
@@ -226,6 +237,10 @@ def unprotected() -> list[str]:
 def quoted(text: str) -> str:
     """A text as a ClassAd literal."""
     return str(classad2.quote(text))
+
+
+def _among(attempts: Sequence[str]) -> str:
+    return f"stringListMember(LofargridAttempt, {quoted(','.join(attempts))})"
 
 
 def _queued(ad: Mapping[str, Any]) -> QueuedJob:

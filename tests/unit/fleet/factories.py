@@ -9,12 +9,12 @@ from typing import Any
 
 from lofargrid_runner.contract import PILOT_REPORT, STARTD_FILE, PilotReport, to_json
 
+from lofargrid.backends.htcondor.token import Token
 from lofargrid.documents.batch import BatchDocument
 from lofargrid.errors import BackendError
 from lofargrid.model import Pilots, Site
 from lofargrid.pilots.fleet import OUT, Fleet, Means
 from lofargrid.pilots.joined import Joined
-from lofargrid.pilots.token import Token
 from lofargrid.states import Phase
 from tests.unit.engine_factories import World, name, recipe
 
