@@ -18,7 +18,7 @@ TARGET = 12.0
 HERE = Path(__file__).resolve().parent
 
 
-def make_inputs(folder: Path, count: int) -> None:
+def make_inputs(folder: Path, count: int, pipeline: str = "empty") -> None:
     """Write tars that look like MeasurementSets from afar, and a production over them."""
     content = BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
@@ -31,7 +31,7 @@ def make_inputs(folder: Path, count: int) -> None:
         (folder / name).write_bytes(content.getvalue())
     (folder / "data.surls").write_text("".join(f"{name}\n" for name in names))
     (folder / "production.yaml").write_text(
-        "production: empty\npipeline: empty\ninputs: {data: data.surls}\noutput: products\n"
+        f"production: empty\npipeline: {pipeline}\ninputs: {{data: data.surls}}\noutput: products\n"
     )
 
 
