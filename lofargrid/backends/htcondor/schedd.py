@@ -220,7 +220,11 @@ def _schedd() -> Any:
 
 
 def _located() -> Any:
-    return htcondor2.Collector().locate(htcondor2.DaemonType.Schedd, htcondor2.param["SCHEDD_HOST"])
+    name = htcondor2.param["SCHEDD_HOST"]
+    found = htcondor2.Collector().locate(htcondor2.DaemonType.Schedd, name)
+    if found is None:
+        raise htcondor2.HTCondorException(f"the pool knows of no schedd {name}, which SCHEDD_HOST names")
+    return found
 
 
 def called_back() -> dict[str, str]:
