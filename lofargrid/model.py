@@ -1,7 +1,7 @@
 """The nouns of lofargrid as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -141,16 +141,20 @@ class Source:
     job: str = ""
 
 
+LONGEST_PILOT_MIN = 2880.0
+"""How long a pilot may stay where nobody says how long."""
+
+
 @dataclass(frozen=True)
 class Pilots:
     """How pilots of a site come about, and what each of them offers.
 
     ``through`` names the batch system: one of jdl/batch.yaml, ``here`` for this machine, ``script`` if somebody else
     starts them. `run` keeps ``at_most`` of them. They go after ``walltime_min``, or when no job has come for
-    ``idle_min``; 0 in ``cores`` to ``walltime_min`` is what the site grants one job. ``htcondor`` is where HTCondor's
-    programs are on a node: empty for PATH, a folder, or a tarball with its ``sha256``. A node must have the folders
-    ``needs``. ``logs`` is a folder that nodes can write, ``options`` are words for the batch system, ``environment``
-    is for its commands.
+    ``idle_min``; 0 in ``cores`` to ``walltime_min`` is what the site grants one job, but two days at most.
+    ``htcondor`` is where HTCondor's programs are on a node: empty for PATH, a folder, or a tarball with its
+    ``sha256``. A node must have the folders ``needs``. ``logs`` is a folder that nodes can write, ``options`` are
+    words for the batch system, ``environment`` is for its commands.
     """
 
     through: str = "script"
@@ -200,6 +204,18 @@ class Site:
     backend: str = ""
     lost_after_min: float = 20.0
     pilots: Pilots | None = None
+
+    @property
+    def pilot(self) -> Pilots | None:
+        """How its pilots come about, with all figures; the token of one that could stay for ever would last as long."""
+        plan = self.pilots
+        return plan and replace(
+            plan,
+            cores=plan.cores or self.cores,
+            memory_mb=plan.memory_mb or self.memory_mb,
+            scratch_mb=plan.scratch_mb or self.scratch_mb,
+            walltime_min=plan.walltime_min or min(self.walltime_min, LONGEST_PILOT_MIN),
+        )
 
 
 @dataclass(frozen=True)

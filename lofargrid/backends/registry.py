@@ -35,10 +35,8 @@ def _reach(site: Site) -> "Reach":
     from lofargrid.backends.htcondor.submission import Reach
 
     name = site.grid_name or site.name
-    pilot = None
-    if site.pilots:
-        cores, memory_mb = site.pilots.cores or site.cores, site.pilots.memory_mb or site.memory_mb
-        pilot = Machine(name, cores, memory_mb, (site.pilots.walltime_min or site.walltime_min) * 60)
+    plan = site.pilot
+    pilot = Machine(name, plan.cores, plan.memory_mb, plan.walltime_min * 60) if plan else None
     return Reach(name, round(site.lost_after_min * 60), pilot)
 
 

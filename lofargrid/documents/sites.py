@@ -41,7 +41,7 @@ class PilotsDocument(Document):
     cores: Count | None = None
     memory_mb: Count | None = None
     scratch_mb: Count | None = None
-    walltime_min: Annotated[float, Field(ge=5, allow_inf_nan=False)] | None = None
+    walltime_min: Annotated[float, Field(ge=5, le=43200, allow_inf_nan=False)] | None = None
     idle_min: Positive = Pilots.idle_min
     htcondor: str = Pilots.htcondor
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Pilots.sha256

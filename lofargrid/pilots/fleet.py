@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,17 +89,10 @@ class Fleet:
         InputError
             It says nothing of pilots.
         """
-        found = self._sites[site]
-        if found.pilots is None:
+        found = self._sites[site].pilot
+        if found is None:
             raise InputError(Fault(f"{site} has no pilots", "Give it `pilots:` in your sites.yaml", field="--site"))
-        plan = found.pilots
-        return replace(
-            plan,
-            cores=plan.cores or found.cores,
-            memory_mb=plan.memory_mb or found.memory_mb,
-            scratch_mb=plan.scratch_mb or found.scratch_mb,
-            walltime_min=plan.walltime_min or found.walltime_min,
-        )
+        return found
 
     # Starting
 

@@ -445,6 +445,7 @@ def test_pilots_are_as_their_site_unless_it_says_otherwise(tmp_path: Path) -> No
         ("at_most: -1", "at_most", "greater than or equal to 0"),
         ("cores: 0", "cores", "greater than or equal to 1"),
         ("walltime_min: 1", "walltime_min", "greater than or equal to 5"),
+        ("walltime_min: 1000000000", "walltime_min", "less than or equal to 43200"),
         ("idle_min: 0", "idle_min", "greater than 0"),
         ("htcondor: condor.tar", "htcondor", "'condor.tar' is no absolute path, nor an https:// URL"),
         ("htcondor: 'http://example.org/c.tar'", "htcondor", "nor an https:// URL"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lofargrid.model import Site
 from lofargrid.pilots.fleet import SCRIPT
 from lofargrid.tracker.records import PilotRecord
 from tests.unit.factories import faults_of
-from tests.unit.fleet.factories import SECRET, Berth, joined
+from tests.unit.fleet.factories import LEIDEN, PILOTS, SECRET, Berth, joined
 
 
 @pytest.fixture
@@ -40,6 +41,15 @@ def start(berth: Berth, number: int = 1) -> list[str]:
 def test_what_is_left_out_of_its_plan_is_what_one_job_may_take(berth: Berth) -> None:
     plan = berth.fleet.plan_of("Leiden")
     assert (plan.cores, plan.memory_mb, plan.walltime_min) == (4, 4000, 60)
+
+
+def test_where_nobody_says_how_long_a_pilot_may_stay_its_token_is_good_for_two_days() -> None:
+    plan = replace(LEIDEN, walltime_min=Site.walltime_min).pilot
+    assert plan
+    assert plan.walltime_min == 2880
+    longer = replace(LEIDEN, pilots=replace(PILOTS, walltime_min=10_000)).pilot
+    assert longer
+    assert longer.walltime_min == 10_000
 
 
 # Starting
