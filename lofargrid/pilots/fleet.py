@@ -104,7 +104,8 @@ class Fleet:
             if site.pilots and site.pilots.at_most and site.pilots.through != BY_HAND:
                 started = self.start(name, self.short(name, site.pilots.at_most))
                 if started:
-                    told.append(f"{len(started)} pilots of {name} asked of {site.pilots.through}")
+                    number = "1 pilot" if len(started) == 1 else f"{len(started)} pilots"
+                    told.append(f"{number} of {name} asked of {site.pilots.through}")
         return told
 
     def wishes(self) -> list[str]:

@@ -67,5 +67,6 @@ def _sites(pool: Pool, slurm: Slurm) -> dict[str, object]:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # one that is ignored, as by whoever starts this with &, never comes
         signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     main()
