@@ -22,6 +22,8 @@ _OVER = (Phase.ENDED, Phase.LOST)
 PATIENCE_S = 2 * 3600.0
 FIRST_PATIENCE_S = 24 * 3600.0
 """How long an attempt may wait for a node: one that is repeated keeps away from some, a first one takes any."""
+PILOTLESS_S = 120.0
+"""How long it waits at a site where no pilot is, or on its way, if others are free."""
 
 
 class Following:
@@ -170,10 +172,19 @@ class Following:
             if attempt.site not in self._sites or self._sites[attempt.site].guarded:
                 hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
                 self._give_back(attempt, f"no node of {attempt.site} took it within {hours:g} h")
+        if idle:
+            self._take_back_from_pilotless(idle)
         doubtful = self._quarantine.doubtful() if idle else ()
         for attempt in self._tracker.not_started(self._moves.now(), self._moves.now()) if doubtful else ():
             if attempt.site in doubtful and self._fits(attempt, idle):
                 self._give_back(attempt, f"{attempt.site} has no node that is known to work, and others are free")
+
+    def _take_back_from_pilotless(self, idle: Collection[str]) -> None:
+        pilotless = {name for name, site in self._sites.items() if site.pilots} - self._tracker.served_sites()
+        since = self._moves.now(-PILOTLESS_S)
+        for attempt in self._tracker.not_started(since, since) if pilotless else ():
+            if attempt.site in pilotless and self._fits(attempt, set(idle) - pilotless):
+                self._give_back(attempt, f"{attempt.site} has no pilot, nor is one on its way, and others are free")
 
     def _give_back(self, attempt: AttemptRecord, detail: str) -> None:
         job = self._tracker.job_by_id(attempt.job_id)

@@ -58,6 +58,11 @@ class PilotRows(Store):
             PilotRecord(**dict(row)) for row in self.rows(f"{_SELECT} WHERE p.ended IS NULL ORDER BY p.asked, p.id")
         ]
 
+    def served_sites(self) -> set[str]:
+        """The sites where a pilot is or is on its way, or something runs: who starts pilots by hand tells nobody."""
+        sql = "SELECT site FROM pilots WHERE ended IS NULL UNION SELECT site FROM attempts WHERE phase = 'running'"
+        return {str(row["site"]) for row in self.rows(sql)}
+
     def pilots_of(self, site: str, limit: int) -> list[PilotRecord]:
         """The latest pilots of a site, or of all if it is empty; the oldest of them first."""
         sql = f"{_SELECT} WHERE ?1 IN ('', p.site) ORDER BY p.asked DESC, p.id DESC LIMIT ?2"

@@ -12,7 +12,8 @@ import pytest
 
 from lofargrid.backends.base import Observation
 from lofargrid.decisions import health
-from lofargrid.model import Site
+from lofargrid.engine.following import PILOTLESS_S
+from lofargrid.model import Pilots, Site
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
 from tests.unit.engine_factories import BAND, FIRST, GROUP, World, name, recipe
@@ -577,6 +578,28 @@ def test_scouts_of_a_doubtful_site_are_taken_back_when_others_have_room(tmp_path
         world.tick(2, later_s=5)
     assert set(world.states().values()) == {JobState.SUCCEEDED}
     assert len(world.backend.cancelled) == 2
+
+
+@pytest.mark.parametrize("there", ["a pilot on its way", "a job that runs", "nothing"])
+def test_what_waits_for_pilots_that_do_not_come_goes_where_there_is_room(tmp_path: Path, there: str) -> None:
+    world = farm(tmp_path, "other", slots=2)
+    world.sites["other"] = replace(world.sites["other"], pilots=Pilots(at_most=2))
+    world.restart()
+    world.enter(recipe(range(100, 104), PATIENT))
+    world.tick()
+    waiting = jobs_at(world, "other")
+    if there == "a pilot on its way":
+        world.tracker.enter_pilot("t1-p1", "other", "slurm", "", "", world.now)
+    elif there == "a job that runs":
+        world.backend.run(waiting[0], "node")
+    for one in jobs_at(world, SURF):
+        world.backend.run(one, "good")
+        world.backend.succeed(one)
+    world.tick(2, later_s=5)
+    assert jobs_at(world, "other") == waiting, "a pilot takes its time"
+    world.tick(2, later_s=PILOTLESS_S)
+    world.tick(2, later_s=5)
+    assert len(jobs_at(world, SURF)) == (2 if there == "nothing" else 0)
 
 
 def jobs_at(world: World, site: str) -> list[str]:
