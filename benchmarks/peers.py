@@ -201,7 +201,7 @@ class Bench:
             home = self.root / tool.name
             if not home.exists():
                 venv.create(home, with_pip=True)
-                subprocess.run([home / "bin" / "pip", "install", "--quiet", *tool.packages], check=True)
+                subprocess.run([home / "bin" / "pip", "install", "-qq", *tool.packages], check=True)
             path = f"{home}/bin:{path}"
         ours = {"LOFARGRID_DATA": "tracker", "LOFARGRID_PIPELINES": "pipelines", "LOFARGRID_SITES": "sites.yaml"}
         return {**os.environ, **{key: str(task.folder / value) for key, value in ours.items()}, "PATH": path}

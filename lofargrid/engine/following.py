@@ -180,7 +180,10 @@ class Following:
                 self._give_back(attempt, f"{attempt.site} has no node that is known to work, and others are free")
 
     def _take_back_from_pilotless(self, idle: Collection[str]) -> None:
-        pilotless = {name for name, site in self._sites.items() if site.pilots} - self._tracker.served_sites()
+        piloted = {name for name, site in self._sites.items() if site.pilots}
+        if not piloted:
+            return
+        pilotless = piloted - self._tracker.served_sites()
         since = self._moves.now(-PILOTLESS_S)
         for attempt in self._tracker.not_started(since, since) if pilotless else ():
             if attempt.site in pilotless and self._fits(attempt, set(idle) - pilotless):

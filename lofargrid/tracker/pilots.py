@@ -60,7 +60,10 @@ class PilotRows(Store):
 
     def served_sites(self) -> set[str]:
         """The sites where a pilot is or is on its way, or something runs: who starts pilots by hand tells nobody."""
-        sql = "SELECT site FROM pilots WHERE ended IS NULL UNION SELECT site FROM attempts WHERE phase = 'running'"
+        sql = (
+            "SELECT site FROM pilots WHERE ended IS NULL"
+            " UNION SELECT site FROM attempts WHERE phase NOT IN ('ended', 'lost') AND phase = 'running'"
+        )
         return {str(row["site"]) for row in self.rows(sql)}
 
     def pilots_of(self, site: str, limit: int) -> list[PilotRecord]:
