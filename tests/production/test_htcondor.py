@@ -204,6 +204,7 @@ def from_a_laptop(grid: Grid, through_the_pool: Desk, monkeypatch: pytest.Monkey
 def test_through_a_schedd_elsewhere_the_products_are_the_same(
     grid: Grid, from_a_laptop: Desk, undisturbed: Desk
 ) -> None:
+    assert "files go through its spool" in from_a_laptop("doctor").out
     with running(from_a_laptop) as process:
         until(lambda: history(from_a_laptop) > 20)
         process.kill()

@@ -202,11 +202,12 @@ class Schedd:
 
     @answered
     def version(self) -> str:
-        """Ask the schedd who it is: its name and version."""
+        """Ask the schedd who it is: its name, the bindings' version, and how files get there."""
         daemon = _schedd()
         daemon.query("false", projection=["ProcId"])
         name = str(htcondor2.param.get("SCHEDD_HOST", "")) or "the schedd of this machine"
-        return f"{name} answers, bindings {htcondor2.version().split()[1]}"
+        way = ", files go through its spool" if self.is_elsewhere() else ""
+        return f"{name} answers, bindings {htcondor2.version().split()[1]}{way}"
 
     def spool(self, cluster: int, proc: int) -> Path:
         """Where the schedd on this machine puts what comes from a job that was removed."""
