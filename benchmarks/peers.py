@@ -1,9 +1,9 @@
 """What a user could pick instead: the same jobs on the same pool by DAGMan, parsl, dask-jobqueue and snakemake.
 
 For each the time from the command to its end, the memory of the client with all that it starts, and what it costs if
-the client is killed half-way with -9 and started again: jobs that ran twice, and jobs that never ran. lofargrid's jobs
-have an input, a checksum, a check, a report and an output; the others' have nothing but their command. It is judged by
-how often its jobs ran for each job that there was.
+the client is killed half-way with -9 and started again: jobs that ran twice, jobs that never ran, and whether somebody
+had to remove a lock or what was left in the queue. lofargrid's jobs have an input, a checksum, a check, a report and an
+output; the others' have nothing but their command. It is judged by how often its jobs ran for each job that there was.
 """
 
 import argparse
@@ -33,6 +33,8 @@ HERE = Path(__file__).resolve().parent
 SITE = "here"
 TARGET = 1.0
 PATIENCE_S = 900
+HAND_S = 60
+"""After this time somebody looks at the queue, and removes what the killed client has left there."""
 WORK = """\
 #!/bin/sh
 # Says that it ran: the words are the file to say so in, the seconds that it takes, and who it is.
@@ -180,8 +182,9 @@ TOOLS = (
 class Bench:
     """New folders on the pool, and an environment for each tool."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, ask: Callable[..., str]) -> None:
         self.root = root
+        self.ask = ask
         self.count = 0
 
     def task(self, count: int, seconds: float) -> Task:
@@ -230,8 +233,11 @@ class Bench:
             sys.exit(f"{tool.name} did {len(task.runs())} of {count}:\n{said(task)}")
         return time.monotonic() - began, peak
 
-    def killed(self, tool: Tool, count: int) -> tuple[int, int]:
-        """How many jobs ran twice and how many never, where the client is killed half-way and started again."""
+    def killed(self, tool: Tool, count: int) -> tuple[int, int, bool]:
+        """How many jobs ran twice and how many never, where the client is killed half-way and started again.
+
+        Also whether somebody had to help.
+        """
         task = self.task(count, 0.3)
         process = self.start(tool, task)
         began = time.monotonic()
@@ -243,14 +249,22 @@ class Bench:
         os.kill(tool.client(process), 9)
         if tool.client(process) == process.pid:
             process.wait()
+        left = self.ask("condor_q", "-allusers", "-af", "ClusterId").split()
         if tool.again:
             environment = self.environment(tool, task)
             subprocess.run([*AS_NOBODY, *tool.words(task), *tool.again], cwd=task.folder, env=environment, check=True,
                            capture_output=True)  # fmt: skip
         process = self.start(tool, task)
+        helped = bool(tool.again)
+        try:
+            process.wait(HAND_S)
+        except subprocess.TimeoutExpired:
+            if set(left) & set(self.ask("condor_q", "-allusers", "-af", "ClusterId").split()):
+                self.ask("condor_rm", *left)
+                helped = True
         self.finish(process, tool, task)
         runs = task.runs()
-        return sum(runs.values()) - len(runs), count - len(runs)
+        return sum(runs.values()) - len(runs), count - len(runs), helped
 
     def finish(self, process: "subprocess.Popen[bytes]", tool: Tool, task: Task) -> None:
         """Let a tool come to its end."""
@@ -282,20 +296,21 @@ def main() -> int:
     parser.add_argument("--tools", nargs="+", default=[one.name for one in TOOLS])
     options = parser.parse_args()
     print(f"{options.jobs} jobs on 2 slots; {options.killed} where the client is killed half-way and started again")
-    print(f"{'':>14} {'seconds':>8} {'MB':>6} {'ran twice':>10} {'never ran':>10}")
+    print(f"{'':>14} {'seconds':>8} {'MB':>6} {'ran twice':>10} {'never ran':>10} {'by hand':>8}")
     runs_for_each = math.inf
     with (
         opened_pool([Node(SITE, "wn1", cpus=2, memory_mb=4000)]) as pool,
         tempfile.TemporaryDirectory(dir="/tmp", prefix="peers-") as root,
     ):
         Path(root).chmod(0o755)
-        bench = Bench(Path(root))
+        bench = Bench(Path(root), pool.ask)
         for tool in (one for one in TOOLS if one.name in options.tools):
             seconds, peak = bench.whole(tool, options.jobs)
             clear(pool.ask)
-            twice, never = bench.killed(tool, options.killed)
+            twice, never, helped = bench.killed(tool, options.killed)
             clear(pool.ask)
-            print(f"{tool.name:>14} {seconds:>8.1f} {peak:>6.0f} {twice:>10} {never:>10}", flush=True)
+            hand = "yes" if helped else "no"
+            print(f"{tool.name:>14} {seconds:>8.1f} {peak:>6.0f} {twice:>10} {never:>10} {hand:>8}", flush=True)
             if tool.name == "lofargrid":
                 runs_for_each = (options.killed + twice) / (options.killed - never)
     if "lofargrid" not in options.tools:
