@@ -159,7 +159,7 @@ def snakemake(task: Task) -> list[str]:
     """A rule."""
     return ["snakemake", "--snakefile", str(HERE / "others" / "Snakefile"), "--executor", "htcondor", "--jobs", "1000",
             "--rerun-incomplete", "--htcondor-jobdir", "jobs",
-            "--config", f"count={task.count}", f"command={task.command}"]  # fmt: skip
+            "--config", f"count={task.count}", f"folder={task.folder}", f"seconds={task.seconds}"]  # fmt: skip
 
 
 def script(name: str) -> Callable[[Task], list[str]]:
@@ -299,7 +299,7 @@ def main() -> int:
     print(f"{'':>14} {'seconds':>8} {'MB':>6} {'ran twice':>10} {'never ran':>10} {'by hand':>8}")
     runs_for_each = math.inf
     with (
-        opened_pool([Node(SITE, "wn1", cpus=2, memory_mb=4000)]) as pool,
+        opened_pool([Node(SITE, "wn1", cpus=2, memory_mb=4000, shared=True)]) as pool,
         tempfile.TemporaryDirectory(dir="/tmp", prefix="peers-") as root,
     ):
         Path(root).chmod(0o755)

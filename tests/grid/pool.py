@@ -143,13 +143,15 @@ STARTER_JOB_ENVIRONMENT = "PATH='{path}'"
 
 @dataclass(frozen=True)
 class Node:
-    """A worker node of a site. On a ``broken`` one every job fails at once."""
+    """A worker node of a site. On a ``broken`` one every job fails at once; a ``shared`` one says that it sees the
+    submit host's folders."""
 
     site: str
     name: str
     cpus: int = 2
     memory_mb: int = 8000
     broken: bool = False
+    shared: bool = False
 
     @property
     def host(self) -> str:
@@ -329,6 +331,8 @@ class Pool:
         """Let a node be of the pool: its configuration, and a token that says so."""
         node = self.nodes[name]
         rest = NODE.format(cpus=node.cpus, memory_mb=node.memory_mb, site=node.site, path=self._path)
+        if node.shared:
+            rest += f"FILESYSTEM_DOMAIN = submit.{self._domain}\n"
         self._configure(name, node.host, "IDTOKENS", rest)
         folder = self.folder / name
         if node.broken:
