@@ -1,5 +1,6 @@
 """Pure: attempts become a submit description and a line each in the list that it queues from."""
 
+import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -98,6 +99,7 @@ def nodes(names: Collection[str]) -> str:
     return ",".join(sorted(_plain(one) for one in names))
 
 
+@functools.lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     """A text in which a submit description sees no macro, quote or separator."""
     return _ODD.sub("_", text) if not text.startswith("../") else text
