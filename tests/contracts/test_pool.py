@@ -195,6 +195,31 @@ def test_what_no_node_can_take_is_told_at_the_next_look_and_waits(condor: Condor
     assert known.phase is Phase.QUEUED
 
 
+def test_nodes_that_a_collector_does_not_know_yet_are_not_missed(
+    condor: Condor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[object] = [BackendError("the collector is away"), [], []]
+
+    def machines(_: Schedd) -> object:
+        one = answers.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    monkeypatch.setattr(backend, "_JUDGE_S", 0.0)
+    monkeypatch.setattr(Schedd, "machines", machines)
+    job = condor.job(1)._replace(node="nowhere")
+    cursor = condor.backend.changes(None).cursor
+    condor.backend.submit([job])
+    cursor = condor.backend.changes(cursor).cursor
+    with pytest.raises(BackendError, match="the collector is away"):
+        condor.backend.changes(cursor)
+    assert condor.backend.changes(cursor).observations == ()
+    monkeypatch.setattr(backend, "_LEARNS_S", 0.0)
+    with pytest.raises(BackendError, match="no node whose GLIDEIN_Site is 'here' now"):
+        condor.backend.changes(cursor)
+
+
 def test_whoever_looks_at_a_removed_job_sees_that_we_did_it(condor: Condor, pool: Pool) -> None:
     job, watcher = condor.job(1), Watcher(condor.backend)
     watcher.look()

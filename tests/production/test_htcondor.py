@@ -174,6 +174,7 @@ def test_a_spool_that_runs_full_costs_a_line_and_no_job(grid: Grid, through_the_
     grid.pool.stop("head")
     with small_disk(grid.pool.folder / "head" / "spool") as disk:
         grid.pool.start_head()
+        grid.pool.until_nodes(set(grid.pool.nodes))
         with running(through_the_pool) as process:
             until(lambda: history(through_the_pool) > 10)
             disk.fill()
@@ -188,6 +189,7 @@ def test_a_spool_that_runs_full_costs_a_line_and_no_job(grid: Grid, through_the_
         grid.pool.until_empty()
         grid.pool.stop("head")
     grid.pool.start_head()
+    grid.pool.until_nodes(set(grid.pool.nodes))
 
 
 # From another machine

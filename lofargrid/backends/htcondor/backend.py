@@ -6,6 +6,7 @@ schedd on another machine writes no log here: its queue is asked again every few
 spool.
 """
 
+import sys
 import tempfile
 import threading
 import time
@@ -18,7 +19,7 @@ from lofargrid.backends.base import Changes, Observation
 from lofargrid.backends.htcondor import schedd, submission
 from lofargrid.backends.htcondor.events import Event, EventLog, What
 from lofargrid.backends.htcondor.folders import SHARED, Folders
-from lofargrid.backends.htcondor.nodes import Wanted, hopeless
+from lofargrid.backends.htcondor.nodes import Machine, Wanted, hopeless
 from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd, called_back
 from lofargrid.backends.htcondor.submission import Reach
 from lofargrid.backends.ledger import Ledger
@@ -34,6 +35,8 @@ _ASK_ANYHOW_S = 60.0
 _REST = 20
 """A long queue is asked less often: for so many times as long as the answer took it is not."""
 _JUDGE_S = 10.0
+_LEARNS_S = 300.0
+"""A collector that comes back has heard of all nodes within this time: that is how often they speak to it."""
 
 
 class HTCondorBackend:
@@ -78,6 +81,7 @@ class HTCondorBackend:
         self._waiting: set[str] = set()
         self._judge_at = 0.0
         self._hopeless = ""
+        self._away_at = -_LEARNS_S
         self._closed = threading.Event()
 
     # Handing over
@@ -165,9 +169,20 @@ class HTCondorBackend:
             jobs = [self._jobs[one] for one in sorted(self._waiting) if one in self._jobs]
             wanted = [Wanted(one.job, one.site, one.cores, one.memory_mb, one.walltime_s) for one in jobs]
             pilots = [site.pilot for site in self._sites.values() if site.pilot]
-            self._hopeless = hopeless(wanted, [*self._schedd.machines(), *pilots])
+            self._hopeless = hopeless(wanted, [*self._machines(), *pilots])
         if self._hopeless:
             raise BackendError(self._hopeless)
+
+    def _machines(self) -> list[Machine]:
+        """The nodes of the pool; any could be there while a collector that was away learns of them anew."""
+        try:
+            found = self._schedd.machines()
+        except BackendError:
+            self._away_at = time.monotonic()
+            raise
+        if time.monotonic() < self._away_at + _LEARNS_S:
+            found += [Machine(site.name, sys.maxsize, sys.maxsize) for site in self._sites.values()]
+        return found
 
     def _ask(self) -> None:
         """Look into the queue for what no event tells.
