@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from lofargrid.backends.base import LOG_NAME, Backend
+from lofargrid.backends.base import LOG_NAME, Backend, Observation
 from lofargrid.backends.htcondor import backend
 from lofargrid.backends.htcondor.schedd import Schedd
 from lofargrid.errors import BackendError
@@ -336,9 +337,14 @@ def test_a_proxy_travels_as_a_file_and_a_renewed_one_reaches_what_runs(condor: C
     condor.backend.submit([job])
     watcher.until(lambda latest: latest[job.attempt].phase is Phase.RUNNING)
     second = write_proxy(proxy)
-    # HTCondor tells a renewed proxy by the second of its last change.
-    os.utime(proxy, (time.time() + 5,) * 2)
-    report = watcher.until_over(job)[job.attempt].report
+    moments = itertools.count(int(time.time()) + 5, 5)
+
+    def is_over(latest: dict[str, Observation]) -> bool:
+        # HTCondor tells a renewed proxy by the second of its last change, and from when the job began.
+        os.utime(proxy, (next(moments),) * 2)
+        return latest[job.attempt].phase is Phase.ENDED
+
+    report = watcher.until(is_over)[job.attempt].report
     assert report
     assert report.succeeded, report.detail
     came = {name: (tmp_path / "out put" / f"job-1-{name}.{job.attempt}").read_text() for name in names}
