@@ -26,7 +26,7 @@ from runner import make_inputs
 from side_by_side import verdict
 
 from tests.grid.opening import opened_pool
-from tests.grid.pool import Node
+from tests.grid.pool import Node, Pool
 from tests.grid.processes import AS_NOBODY, below
 
 HERE = Path(__file__).resolve().parent
@@ -227,7 +227,7 @@ class Bench:
         while process.poll() is None:
             peak = max(peak, sum(map(memory_mb, [process.pid, *below(process.pid)])))
             self.patient(began, tool, task)
-            time.sleep(0.1)
+            pause(process, 0.1)
         self.finish(process, tool, task)
         if len(task.runs()) < count:
             sys.exit(f"{tool.name} did {len(task.runs())} of {count}:\n{said(task)}")
@@ -245,7 +245,7 @@ class Bench:
             self.patient(began, tool, task)
             if process.poll():
                 self.finish(process, tool, task)
-            time.sleep(0.02)
+            pause(process, 0.02)
         os.kill(tool.client(process), 9)
         if tool.client(process) == process.pid:
             process.wait()
@@ -306,9 +306,9 @@ def main() -> int:
         bench = Bench(Path(root), pool.ask)
         for tool in (one for one in TOOLS if one.name in options.tools):
             seconds, peak = bench.whole(tool, options.jobs)
-            clear(pool.ask)
+            clear(pool)
             twice, never, helped = bench.killed(tool, options.killed)
-            clear(pool.ask)
+            clear(pool)
             hand = "yes" if helped else "no"
             print(f"{tool.name:>14} {seconds:>8.1f} {peak:>6.0f} {twice:>10} {never:>10} {hand:>8}", flush=True)
             if tool.name == "lofargrid":
@@ -318,12 +318,17 @@ def main() -> int:
     return verdict(runs_for_each, TARGET)
 
 
-def clear(ask: Callable[..., str]) -> None:
+def pause(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Let a tool work for a while, but no longer than it does."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def clear(pool: Pool) -> None:
     """Let the next one have both slots, whatever the last one has left behind."""
-    ask("condor_rm", "-all")
-    while ask("condor_q", "-allusers", "-af", "ClusterId").strip():
-        ask("condor_rm", "-all", "-forcex")
-        time.sleep(0.5)  # the schedd removes them in its own time
+    pool.ask("condor_rm", "-all")
+    pool.ask("condor_rm", "-all", "-forcex")
+    pool.until_empty()
 
 
 if __name__ == "__main__":

@@ -173,21 +173,19 @@ class Following:
                 hours = (FIRST_PATIENCE_S if attempt.number == 1 else PATIENCE_S) / 3600
                 self._give_back(attempt, f"no node of {attempt.site} took it within {hours:g} h")
         if idle:
-            self._take_back_from_pilotless(idle)
-        doubtful = self._quarantine.doubtful() if idle else ()
-        for attempt in self._tracker.not_started(self._moves.now(), self._moves.now()) if doubtful else ():
-            if attempt.site in doubtful and self._fits(attempt, idle):
-                self._give_back(attempt, f"{attempt.site} has no node that is known to work, and others are free")
+            self._leave(self._quarantine.doubtful(), 0.0, idle, "has no node that is known to work")
+            self._leave(self._pilotless(), PILOTLESS_S, idle, "has no pilot, nor is one on its way")
 
-    def _take_back_from_pilotless(self, idle: Collection[str]) -> None:
+    def _leave(self, sites: Collection[str], waited_s: float, idle: Collection[str], why: str) -> None:
+        """Take back what has waited for so long at some sites, and could run at an idle one that is none of them."""
+        since = self._moves.now(-waited_s)
+        for attempt in self._tracker.not_started(since, since) if sites else ():
+            if attempt.site in sites and self._fits(attempt, {*idle}.difference(sites)):
+                self._give_back(attempt, f"{attempt.site} {why}, and others are free")
+
+    def _pilotless(self) -> set[str]:
         piloted = {name for name, site in self._sites.items() if site.pilots}
-        if not piloted:
-            return
-        pilotless = piloted - self._tracker.served_sites()
-        since = self._moves.now(-PILOTLESS_S)
-        for attempt in self._tracker.not_started(since, since) if pilotless else ():
-            if attempt.site in pilotless and self._fits(attempt, set(idle) - pilotless):
-                self._give_back(attempt, f"{attempt.site} has no pilot, nor is one on its way, and others are free")
+        return piloted - self._tracker.served_sites() if piloted else set()
 
     def _give_back(self, attempt: AttemptRecord, detail: str) -> None:
         job = self._tracker.job_by_id(attempt.job_id)

@@ -17,10 +17,10 @@ import pytest
 
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node, Pool
-from tests.production.conftest import SKIP, Desk
+from tests.production.conftest import Desk
 from tests.production.soundness import asked, history, is_sound, running
 from tests.production.test_crash import is_the_same_as, small
-from tests.production.test_disks import small_disk
+from tests.production.test_disks import NEEDS_MOUNT, small_disk
 
 KILLS = int(os.environ.get("LOFARGRID_POOL_KILLS", "5"))
 SEED = int(os.environ.get("LOFARGRID_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -177,8 +177,8 @@ def test_a_collector_that_is_gone_for_a_while_costs_a_line_and_no_job(
     is_done_once(grid, through_the_pool, undisturbed)
 
 
-@pytest.mark.skipif("mount" in SKIP, reason="set aside by LOFARGRID_SKIP: needs to mount, as root")
-def test_a_spool_that_runs_full_costs_a_line_and_no_job(grid: Grid, through_the_pool: Desk, undisturbed: Desk) -> None:
+@NEEDS_MOUNT
+def test_a_spool_that_runs_full_costs_no_job(grid: Grid, through_the_pool: Desk, undisturbed: Desk) -> None:
     grid.pool.stop("head")
     with small_disk(grid.pool.folder / "head" / "spool") as disk:
         grid.pool.start_head()

@@ -1,6 +1,5 @@
 """The folders of attempts on the submit host: what travels from there to the nodes, and what comes home."""
 
-import contextlib
 import hashlib
 import os
 import re
@@ -61,11 +60,11 @@ class Folders:
 
     def is_there(self, attempt: str) -> bool:
         """Whether an attempt was written down before, and has not ended."""
-        return os.path.exists(f"{self.active}/{attempt}/{JOB_FILE}")  # noqa: PTH110 - there may be very many
+        return (self.active / attempt / JOB_FILE).exists()
 
     def has_ended(self, attempt: str) -> bool:
         """Whether an attempt's end was told."""
-        return os.path.exists(f"{self.ended}/{attempt}")  # noqa: PTH110
+        return (self.ended / attempt).exists()
 
     def write(self, spec: JobSpec) -> tuple[list[str], list[str]]:
         """Write down an attempt.
@@ -83,7 +82,7 @@ class Folders:
         """
         folder = self.active / spec.attempt
         try:
-            _make(folder)
+            folder.mkdir(exist_ok=True)
             sandbox = self._link_sandbox(spec)
             inputs = [self._link_input(folder, number, one) for number, one in enumerate(spec.inputs)]
             if spec.outputs:
@@ -91,10 +90,10 @@ class Folders:
                 home.mkdir(parents=True, exist_ok=True)
                 _link(folder / OUT, home)
             travelling = spec._replace(
-                inputs=tuple(inputs), sandbox=sandbox.rpartition("/")[2], carry=OUT if spec.outputs else ""
+                inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if spec.outputs else ""
             )
             # HTCondor has not heard of it yet: what a crash leaves half-written is written again.
-            with open(f"{folder}/{JOB_FILE}", "w", encoding="utf-8") as file:  # noqa: PTH123 - there may be very many
+            with (folder / JOB_FILE).open("w", encoding="utf-8") as file:
                 file.write(to_json(travelling, indent=None))
         except OSError as error:
             raise BackendError(f"cannot write {error.filename or folder}: {error.strerror}") from None
@@ -200,12 +199,6 @@ def _missing(report: Report) -> str:
         except OSError:
             return one.filename
     return ""
-
-
-def _make(folder: Path) -> None:
-    # exist_ok asks the disk once more.
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder)  # noqa: PTH102 - there may be very many
 
 
 def _link(link: Path, target: Path) -> None:
