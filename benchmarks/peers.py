@@ -246,8 +246,9 @@ class Bench:
             if process.poll():
                 self.finish(process, tool, task)
             pause(process, 0.02)
-        os.kill(tool.client(process), 9)
-        if tool.client(process) == process.pid:
+        client = tool.client(process)
+        os.kill(client, 9)
+        if client == process.pid:
             process.wait()
         left = self.ask("condor_q", "-allusers", "-af", "ClusterId").split()
         if tool.again:
