@@ -356,11 +356,13 @@ def test_a_proxy_travels_as_a_file_and_a_renewed_one_reaches_what_runs(condor: C
     assert not [one for one in attempts if key.encode() in one.read_bytes()]
 
 
-def test_an_expired_proxy_keeps_what_waits_from_being_handed_over(condor: Condor, tmp_path: Path) -> None:
+def test_a_proxy_that_is_gone_or_expired_hands_nothing_over(condor: Condor, tmp_path: Path) -> None:
     proxy = tmp_path / "proxy.pem"
-    write_proxy(proxy, hours=-1)
     ours = with_proxy(condor, proxy)
     job = condor.job(1)
+    with pytest.raises(BackendError, match="No such file"):
+        ours.submit([job])
+    write_proxy(proxy, hours=-1)
     with pytest.raises(BackendError, match=r"(?i)proxy.*expired|expired.*proxy"):
         ours.submit([job])
     write_proxy(proxy)

@@ -20,6 +20,7 @@ from lofargrid.backends.htcondor import schedd, submission
 from lofargrid.backends.htcondor.events import Event, EventLog, What
 from lofargrid.backends.htcondor.folders import SHARED, Folders
 from lofargrid.backends.htcondor.nodes import Machine, Wanted, hopeless
+from lofargrid.backends.htcondor.proxy import trouble_with
 from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd, called_back
 from lofargrid.backends.htcondor.submission import Reach
 from lofargrid.backends.ledger import Ledger
@@ -101,6 +102,8 @@ class HTCondorBackend:
             self._submit(new)
 
     def _submit(self, jobs: Sequence[JobSpec]) -> None:
+        if trouble := self._proxy and trouble_with(self._proxy):
+            raise BackendError(trouble)
         lines = []
         for one in jobs:
             carried, brought = self._folders.write(one)
