@@ -18,6 +18,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from lofargrid_runner import workdir
 from lofargrid_runner.contract import (
     JOB_FILE,
     LOCK_FILE,
@@ -240,17 +241,26 @@ class LocalBackend:
         process.wait()
 
     def _outcome(self, attempt: str, folder: Path) -> Observation:
-        try:
-            text = (folder / REPORT_FILE).read_text()
-            if text:
-                return Observation(attempt, Phase.ENDED, report_from_json(text), text)
-            detail = NO_REPORT
-        except FileNotFoundError:
-            detail = NO_REPORT
-        except (OSError, ValueError) as error:
-            detail = f"its report cannot be read: {error}"
-        shutil.rmtree((folder / _WORK).read_text(), ignore_errors=True)
-        return Observation(attempt, Phase.LOST, detail=detail)
+        observation = _end_of(attempt, folder)
+        work = (folder / _WORK).read_text()
+        # One that was killed leaves it, be its report written or not.
+        if observation.phase is Phase.LOST or workdir.is_ours(work):
+            shutil.rmtree(work, ignore_errors=True)
+        return observation
+
+
+def _end_of(attempt: str, folder: Path) -> Observation:
+    """How an attempt ended whose runner is gone."""
+    detail = NO_REPORT
+    try:
+        text = (folder / REPORT_FILE).read_text()
+        if text:
+            return Observation(attempt, Phase.ENDED, report_from_json(text), text)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        detail = f"its report cannot be read: {error}"
+    return Observation(attempt, Phase.LOST, detail=detail)
 
 
 def _stop(folder: Path) -> None:

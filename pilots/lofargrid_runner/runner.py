@@ -287,16 +287,16 @@ def _write_anywhere(folder: str, report: Report) -> None:
 
 def _clean(run: Run) -> None:
     work = run.setting.work
-    if run.setting.environment.get(KEEP_WORK) == "1":
-        run.log.line(f"work directory {work} kept: {KEEP_WORK}=1")
-        return
     if not run.has_work:  # what stands there, if anything, is somebody else's
         return
+    kept = run.setting.environment.get(KEEP_WORK) == "1"
     try:
-        workdir.remove(work)
+        (workdir.keep if kept else workdir.remove)(work)
         run.has_work = False
     except OSError as error:
-        run.log.line(f"could not remove {work}: {error}")
+        run.log.line(f"could not {'let go of' if kept else 'remove'} {work}: {error}")
+    if kept:
+        run.log.line(f"work directory {work} kept: {KEEP_WORK}=1")
 
 
 def _now() -> str:

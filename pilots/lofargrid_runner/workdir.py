@@ -43,6 +43,22 @@ def _require_ours(path: str, attempt: str) -> None:
         raise Failure(Reason.NODE_UNFIT, f"work directory {path} belongs to attempt {owner}")
 
 
+def is_ours(path: str) -> bool:
+    """Whether a runner made this folder, and has not let go of it."""
+    return os.path.exists(os.path.join(path, MARK))
+
+
+def keep(path: str) -> None:
+    """Let go of a work directory: it is for people to look at, and for them to remove.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    os.unlink(os.path.join(path, MARK))
+
+
 def remove(path: str) -> None:
     """Remove a folder with all it holds. Links are removed, never followed.
 

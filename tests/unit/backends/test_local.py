@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lofargrid_runner import workdir
 from lofargrid_runner.contract import JobSpec, OutputFile, to_json
 
 from lofargrid.backends.local import LocalBackend
@@ -249,6 +250,37 @@ def test_a_report_that_cannot_be_read_is_no_report(local: Local, report: str, de
     assert told.phase is Phase.LOST
     assert told.detail.startswith(detail)
     assert not work_of(job).exists()
+
+
+def ended_with_work(local: Local, job: JobSpec) -> Path:
+    """An attempt whose runner has written its report and not removed its work folder: that, filled."""
+    local.backend.submit([job])
+    report = Watcher(local.backend).until_over(job)[job.attempt].report
+    assert report
+    folder = local.folder / "attempts" / "active" / job.attempt
+    work = work_of(job)
+    workdir.make(str(work), job.attempt)
+    (work / "band.MS").mkdir()
+    (work / "band.MS" / "table.f0").write_text("visibilities")
+    local.backend = local.reopen()
+    assert (folder / "report.json").exists()
+    return work
+
+
+def test_a_runner_that_is_killed_after_its_report_leaves_no_work_folder(local: Local) -> None:
+    job = spec(local.folder)
+    work = ended_with_work(local, job)
+    told = Watcher(local.backend).until_over(job)[job.attempt]
+    assert told.phase is Phase.ENDED
+    assert not work.exists()
+
+
+def test_a_work_folder_that_its_runner_was_to_keep_stays(local: Local) -> None:
+    job = spec(local.folder)
+    work = ended_with_work(local, job)
+    workdir.keep(str(work))
+    assert Watcher(local.backend).until_over(job)[job.attempt].phase is Phase.ENDED
+    assert (work / "band.MS" / "table.f0").read_text() == "visibilities"
 
 
 def test_an_attempt_whose_folder_is_broken_is_lost_and_the_slot_goes_on(local: Local) -> None:
