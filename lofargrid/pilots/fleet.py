@@ -194,7 +194,7 @@ class Fleet:
             memory_mb=plan.memory_mb,
             scratch_mb=plan.scratch_mb,
             walltime_s=walltime_s,
-            idle_s=round(plan.idle_min * 60),
+            idle_s=max(round(plan.idle_min * 60), 1),
             htcondor=plan.htcondor,
             sha256=plan.sha256,
             needs=plan.needs,

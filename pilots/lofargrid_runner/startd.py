@@ -26,6 +26,8 @@ FOLDERS = (("log", 0o755), ("spool", 0o755), ("run", 0o755), ("execute", 0o755),
 DRAINED = "START = False\nLofargridDrains = True\n"
 HURRIED = "MAXJOBRETIREMENTTIME = 0\n"
 SWEEPS = 100
+UPDATE_S = 20
+"""How often a pilot tells its pool of itself at the least."""
 
 
 class Offer(NamedTuple):
@@ -161,6 +163,7 @@ def preamble(
         "PILOT_CORES": str(spec.cores),
         "PILOT_MEMORY_MB": str(spec.memory_mb),
         "PILOT_IDLE_S": str(spec.idle_s),
+        "PILOT_UPDATE_S": str(max(1, min(UPDATE_S, spec.idle_s // 3))),
         "PILOT_WALLTIME_S": str(spec.walltime_s),
         "PILOT_ENDS": str(int(offer.ends)),
         "PILOT_PATH": ":".join(

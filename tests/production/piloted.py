@@ -21,7 +21,7 @@ from tests.production.soundness import asked
 NODE = "wn5.university.lofargrid.test"
 UNENDED = ("idle", "1 job", "2 jobs", "waits for a node", "joined, not heard of", "drains, idle")
 SITE = {"backend": "htcondor", "slots": 4, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
-PILOTS = {"cores": 2, "memory_mb": 4000, "scratch_mb": 1000, "idle_min": 0.15, "walltime_min": 2000}
+PILOTS = {"cores": 2, "memory_mb": 4000, "scratch_mb": 1000, "idle_min": 0.25, "walltime_min": 2000}
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def test_a_drained_pilot_ends_its_jobs_and_takes_no_more(grid: Grid, desk: Gated
     are_gone(grid, desk)
     is_done(desk)
     assert asked(desk, "SELECT count(*) FROM attempts") == [(SUBBANDS,)], "nothing was done twice"
-    assert endings(desk) == [(None, "it was drained"), (None, "no job came for 9 s")]
+    assert endings(desk) == [(None, "it was drained"), (None, "no job came for 15 s")]
 
 
 def test_a_stopped_pilots_jobs_go_back_to_the_queue(grid: Grid, desk: Gated) -> None:
@@ -95,7 +95,7 @@ def test_a_stopped_pilots_jobs_go_back_to_the_queue(grid: Grid, desk: Gated) -> 
     assert process.returncode == 0, said
     are_gone(grid, desk)
     is_done(desk)
-    assert endings(desk) == [("stopped", "SIGTERM asked the pilot to stop"), (None, "no job came for 9 s")]
+    assert endings(desk) == [("stopped", "SIGTERM asked the pilot to stop"), (None, "no job came for 15 s")]
 
 
 def test_the_jobs_of_a_pilot_that_was_killed_are_back_in_time(grid: Grid, desk: Gated) -> None:

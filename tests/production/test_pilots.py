@@ -14,7 +14,7 @@ from tests.production.conftest import Desk
 from tests.production.piloted import Grid, are_gone, endings, opened_grid
 from tests.production.soundness import asked, is_sound, running
 
-IDLE = (None, "no job came for 9 s")
+IDLE = (None, "no job came for 15 s")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_demo_in_a_pilot_that_can_only_connect_outwards(
         assert process.returncode == 0, said + out.read_text()
         assert "pilots script --site university" in said
         assert pilot.wait(60) == 0
-        assert "no job came for 9 s" in out.read_text()
+        assert "no job came for 15 s" in out.read_text()
     is_like(desk, reference)
     assert {node for (node,) in asked(desk, "SELECT DISTINCT node FROM attempts")} == {"wn9.cloud.lofargrid.test"}
     are_gone(grid, desk)

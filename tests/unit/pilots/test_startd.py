@@ -50,6 +50,12 @@ def test_it_is_told_what_it_offers_and_until_when() -> None:
     assert "NO_DNS" not in told
 
 
+@pytest.mark.parametrize(("idle_s", "update_s"), [(1, 1), (15, 5), (60, 20), (600, 20)])
+def test_it_looks_often_enough_to_tell_idleness_from_a_gap_between_two_jobs(idle_s: int, update_s: int) -> None:
+    told = settings(SPEC._replace(idle_s=idle_s))
+    assert (told["PILOT_IDLE_S"], told["PILOT_UPDATE_S"]) == (str(idle_s), str(update_s))
+
+
 def test_where_nobody_knows_its_node_nothing_is_looked_up() -> None:
     told = settings(offer=Offer(1000, {}, "wn1.example.org"))
     assert (told["NO_DNS"], told["NETWORK_HOSTNAME"], told["DEFAULT_DOMAIN_NAME"]) == (
