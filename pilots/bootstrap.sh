@@ -2,6 +2,11 @@
 # Starts the runner on a worker node: finds a Python >= 3.9 and becomes it, so that signals and the exit
 # code are the runner's own. Arguments go to the runner: bootstrap.sh run job.json
 # Exit code 3: no such Python here.
+if [ "$1" = run ]; then
+    # What a batch system is to bring home is there from the start: it would hold a job that lacks it.
+    folder=$(dirname -- "$2")
+    mkdir -p "$folder/out" && touch "$folder/report.json" "$folder/job.log"
+fi
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 3
 runner=${LOFARGRID_RUNNER:-$here/runner.pyz}
 try='import sys; sys.exit(sys.version_info < (3, 9))'

@@ -104,11 +104,11 @@ class HTCondorBackend:
     def _submit(self, jobs: Sequence[JobSpec]) -> None:
         if trouble := self._proxy and trouble_with(self._proxy):
             raise BackendError(trouble)
-        lines = []
+        rows = []
         for one in jobs:
             carried, brought = self._folders.write(one)
             shunned = () if one.node else self._shunned.get(one.site, ())
-            lines.append(submission.line(one, self._sites[one.site], shunned, carried, brought))
+            rows.append(submission.fields(one, self._sites[one.site], shunned, carried, brought))
         places: dict[str, Path | str | int] = {
             "bootstrap": self._bootstrap,
             "attempts": self._folders.active,
@@ -117,11 +117,11 @@ class HTCondorBackend:
             "tracker": self._tracker,
             "proxy": self._proxy or "",
         }
-        description = submission.describe(self._template, places)
+        description = submission.describe(self._template, places, rows)
         with tempfile.NamedTemporaryFile("w", prefix="lofargrid-", suffix=".items") as items:
-            items.write("\n".join(lines) + "\n")
+            items.write("\n".join(description.items) + "\n")
             items.flush()
-            cluster, first = self._schedd.submit(description, submission.FIELDS, Path(items.name))
+            cluster, first = self._schedd.submit(description.text, description.fields, Path(items.name))
         for proc, one in enumerate(jobs, first):
             self._know(
                 QueuedJob(

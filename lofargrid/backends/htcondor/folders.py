@@ -49,10 +49,8 @@ class Folders:
         self.log = root / "events.log"
         self._shared = root / "shared"
         try:
-            for folder in (self.active, self.ended, self._shared / "empty" / OUT):
+            for folder in (self.active, self.ended, self._shared):
                 folder.mkdir(parents=True, exist_ok=True)
-            for name in (REPORT_FILE, LOG_FILE):
-                (self._shared / "empty" / name).touch()
             self.log.touch()
             _link(self._shared / "runner.pyz", runner)
         except OSError as error:
@@ -100,8 +98,6 @@ class Folders:
         carried = [one.carried for one in inputs if one.carried]
         if sandbox:
             carried.append(sandbox)
-        if spec.outputs:
-            carried.append(f"{SHARED}/empty/{OUT}")
         return carried, [OUT] if spec.outputs else []
 
     def _link_sandbox(self, spec: JobSpec) -> str:

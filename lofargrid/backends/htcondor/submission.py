@@ -1,4 +1,4 @@
-"""Pure: attempts become a submit description and a line each in the list that it queues from."""
+"""Pure: attempts become a submit description, and a line each in the list that it queues from."""
 
 import functools
 import math
@@ -16,10 +16,10 @@ SEPARATOR = "\x1f"
 LEASE_SHARE = 0.75
 """HTCondor looks whether a lease has run out at growing intervals, up to five minutes: it is to be in time."""
 FIELDS = (
-    "attempt", "job", "production", "step", "owner", "site", "node", "avoid", "shunned", "cores", "memory_mb",
-    "scratch_kb", "walltime_s", "lease_s", "carried", "brought",
+    "attempt", "job", "production", "step", "owner", "site", "where", "shunned", "cores", "memory_mb", "scratch_kb",
+    "walltime_s", "lease_s", "carried", "brought",
 )  # fmt: skip
-"""What differs between the jobs of one submit description."""
+"""What may differ between the jobs of one submit description."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,17 @@ _TEMPLATES = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trail
 _ODD = re.compile(r"[^A-Za-z0-9._@:+-]")
 
 
-def describe(template: str, places: Mapping[str, Path | str | int]) -> str:
-    """The submit description.
+@dataclass(frozen=True)
+class Description:
+    """What is handed over: the submit description, the fields of the list that it queues from, and its lines."""
+
+    text: str
+    fields: tuple[str, ...]
+    items: tuple[str, ...]
+
+
+def describe(template: str, places: Mapping[str, Path | str | int], rows: Sequence[Mapping[str, str]]) -> Description:
+    """Describe attempts.
 
     Parameters
     ----------
@@ -48,14 +57,22 @@ def describe(template: str, places: Mapping[str, Path | str | int]) -> str:
         The text of jdl/htcondor.sub.j2.
     places
         What it names, besides the fields.
+    rows
+        The fields of each attempt, see `fields`.
     """
-    return _TEMPLATES.from_string(template).render(**places, fields=", ".join(FIELDS))
+    # What is the same for all is said once: for each job HTCondor expands each macro.
+    listed = tuple(one for one in FIELDS if one == "attempt" or len({row[one] for row in rows}) > 1)
+    text = _TEMPLATES.from_string(template).render(**places, fields=", ".join(FIELDS))
+    for one in FIELDS:
+        if one not in listed:
+            text = text.replace(f"$({one})", rows[0][one])
+    return Description(text, listed, tuple(SEPARATOR.join(row[one] for one in listed) for row in rows))
 
 
-def line(
+def fields(
     spec: JobSpec, site: Reach, shunned: Collection[str], carried: Sequence[str], brought: Sequence[str]
-) -> str:  # fmt: skip
-    """One attempt in the list.
+) -> dict[str, str]:  # fmt: skip
+    """What a description says of one attempt.
 
     Parameters
     ----------
@@ -68,15 +85,14 @@ def line(
     carried, brought
         Files that travel to the node and home, besides those of every job.
     """
-    values = {
-        "attempt": spec.attempt,
-        "job": spec.job,
-        "production": spec.production or "-",
-        "step": spec.step,
-        "owner": spec.owner,
-        "site": site.name,
-        "node": spec.node,
-        "avoid": ",".join(sorted(spec.avoid)),
+    return {
+        "attempt": _plain(spec.attempt),
+        "job": _plain(spec.job),
+        "production": _plain(spec.production or "-"),
+        "step": _plain(spec.step),
+        "owner": _plain(spec.owner),
+        "site": _plain(site.name),
+        "where": _where(spec),
         "shunned": nodes(shunned),
         "cores": str(spec.limits.cores),
         "memory_mb": str(spec.limits.memory_mb),
@@ -84,14 +100,18 @@ def line(
         "scratch_kb": str(max(int(spec.limits.scratch_mb * 1024), 1)),
         "walltime_s": str(math.ceil(spec.limits.walltime_s + spec.overtime_s)),
         "lease_s": str(round(LEASE_SHARE * site.lost_after_s)),
-        "carried": "".join(f",{one}" for one in carried),
-        "brought": "".join(f",{one}" for one in brought),
+        "carried": "".join(f",{_plain(one)}" for one in carried),
+        "brought": "".join(f",{_plain(one)}" for one in brought),
     }
-    plain = (",".join(map(_plain, values[one].split(","))) if one in _LISTS else _plain(values[one]) for one in FIELDS)
-    return SEPARATOR.join(plain)
 
 
-_LISTS = ("avoid", "shunned", "carried", "brought")
+def _where(spec: JobSpec) -> str:
+    """Which nodes of its site may run an attempt, as an expression: one alone, or any but those that it avoids."""
+    if spec.node:
+        return f'TARGET.Machine == "{_plain(spec.node)}"'
+    # Of the shunned ones it is told in an attribute: that is edited while the job waits.
+    lists = ["LofargridShunned", f'"{nodes(spec.avoid)}"'] if spec.avoid else ["LofargridShunned"]
+    return " && ".join(f"!stringListMember(TARGET.Machine, {one})" for one in lists)
 
 
 def nodes(names: Collection[str]) -> str:

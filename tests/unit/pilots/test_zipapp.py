@@ -217,13 +217,16 @@ def test_the_bootstrap_finds_the_runner_beside_itself(attempt: Attempt) -> None:
 def test_the_bootstrap_says_clearly_that_there_is_no_python(attempt: Attempt) -> None:
     tools = attempt.base / "tools"
     tools.mkdir()
-    for tool in ("dirname", "uname"):
+    for tool in ("dirname", "mkdir", "touch", "uname"):
         (tools / tool).symlink_to(str(shutil.which(tool)))
     (tools / "python3").symlink_to("/bin/false")
     script = BOOTSTRAP.read_text().replace("/usr/bin/python3", "/none").replace("/usr/libexec", "/none")
     (attempt.base / "bootstrap.sh").write_text(script)
+    job = attempt.write()
     done = subprocess.run(
-        ["/bin/sh", attempt.base / "bootstrap.sh"], env={"PATH": str(tools)}, capture_output=True, text=True
+        ["/bin/sh", attempt.base / "bootstrap.sh", "run", job], env={"PATH": str(tools)}, capture_output=True, text=True
     )
     assert done.returncode == 3
     assert "no python3 >= 3.9" in done.stderr
+    # A batch system that brings outputs home finds them, empty.
+    assert {"report.json", "job.log", "out"} <= {path.name for path in job.parent.iterdir()}
