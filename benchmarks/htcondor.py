@@ -31,6 +31,8 @@ HANDED_OVER, END_TO_END, REFRESH = 1.25, 1.3, 1 / 20
 SITE = "here"
 FULL = Node("elsewhere", "wn2")
 """A node that gets no jobs: only the queue is filled."""
+MEMORY = Path("/dev/shm")
+"""Folders for both sides: a disk may need three times as long for the same folder a minute later."""
 
 
 def spec(number: int, folder: Path, site: str) -> JobSpec:
@@ -243,7 +245,8 @@ def main() -> int:
     parser.add_argument("--empty", type=int, default=200)
     parser.add_argument("--many", type=int, default=100_000)
     options = parser.parse_args()
-    with opened_pool([Node(SITE, "wn1", cpus=2, memory_mb=4000), FULL]), tempfile.TemporaryDirectory() as root:
+    nodes = [Node(SITE, "wn1", cpus=2, memory_mb=4000), FULL]
+    with opened_pool(nodes), tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as root:
         bench = Bench(Path(root))
         ratios = {
             "handing over": (handing_over(bench, options.jobs, options.rounds), HANDED_OVER),
