@@ -7,7 +7,6 @@ spool.
 """
 
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -118,10 +117,8 @@ class HTCondorBackend:
             "proxy": self._proxy or "",
         }
         description = submission.describe(self._template, places, rows)
-        with tempfile.NamedTemporaryFile("w", prefix="lofargrid-", suffix=".items") as items:
-            items.write("\n".join(description.items) + "\n")
-            items.flush()
-            cluster, first = self._schedd.submit(description.text, description.fields, Path(items.name))
+        items = self._folders.enlist(description.items)
+        cluster, first = self._schedd.submit(description.text, description.fields, items)
         for proc, one in enumerate(jobs, first):
             self._know(
                 QueuedJob(

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from lofargrid_runner.contract import (
@@ -47,6 +48,7 @@ class Folders:
         self.active = root / "active"
         self.ended = root / "ended"
         self.log = root / "events.log"
+        self._items = root / "items"
         self._shared = root / "shared"
         try:
             for folder in (self.active, self.ended, self._shared):
@@ -116,6 +118,20 @@ class Folders:
         name = f"in{number}"
         _link(folder / name, Path(path_of(one.url)))
         return one._replace(carried=name)
+
+    def enlist(self, items: Sequence[str]) -> Path:
+        """Write down the list that a submit description queues from. The next one takes its place.
+
+        Raises
+        ------
+        BackendError
+            The disk does not take it.
+        """
+        try:
+            self._items.write_text("".join(f"{one}\n" for one in items))
+        except OSError as error:
+            raise BackendError(f"cannot write {self._items}: {error.strerror}") from None
+        return self._items
 
     def outcome(self, attempt: str, spool: Path | None = None, detail: str = "") -> Observation:
         """Tell how an attempt ended, by what it left.

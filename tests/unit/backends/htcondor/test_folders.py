@@ -1,0 +1,52 @@
+"""What is written down on the submit host, and what a disk that does not take it is told as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lofargrid.backends.htcondor.folders import Folders
+from lofargrid.errors import BackendError
+from tests.contracts.backends import spec
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    runner = tmp_path / "runner.pyz"
+    runner.touch()
+    return Folders(tmp_path / "a folder", runner)
+
+
+def test_the_list_of_a_submission_takes_the_place_of_the_one_before(folders: Folders) -> None:
+    first = folders.enlist(["a\x1fb", "c\x1fd"])
+    assert first.read_text() == "a\x1fb\nc\x1fd\n"
+    assert folders.enlist(["e"]) == first
+    assert first.read_text() == "e\n"
+
+
+def test_an_attempt_is_there_from_when_it_is_written_until_its_end_was_told(folders: Folders, tmp_path: Path) -> None:
+    one = spec(tmp_path)
+    assert not folders.is_there(one.attempt)
+    folders.write(one)
+    assert (folders.is_there(one.attempt), folders.has_ended(one.attempt)) == (True, False)
+    folders.put_away(one.attempt)
+    assert (folders.is_there(one.attempt), folders.has_ended(one.attempt)) == (False, True)
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(folders: Folders, tmp_path: Path) -> None:
+    folders.enlist([]).unlink()
+    (tmp_path / "a folder" / "items").symlink_to("/dev/full")
+    with pytest.raises(BackendError, match=r"cannot write .*/a folder/items: No space left on device"):
+        folders.enlist(["a"])
+    attempt = tmp_path / "a folder" / "active" / spec(tmp_path).attempt
+    attempt.mkdir()
+    (attempt / "job.json").symlink_to("/dev/full")
+    with pytest.raises(BackendError, match=r"cannot write .*: No space left on device"):
+        folders.write(spec(tmp_path))
+
+
+def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BackendError, match=r"cannot make .*/file/root"):
+        Folders(tmp_path / "file" / "root", tmp_path / "runner.pyz")
