@@ -1,94 +1,37 @@
-"""Bad nodes and sites get no jobs until a probe, or a few jobs, show that they work again; good ones go on."""
+"""Bad nodes get no jobs until a probe shows that they work again; good ones go on, whatever files they are given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lofargrid.backends.base import Observation
 from lofargrid.decisions import health
-from lofargrid.engine.following import PILOTLESS_S
-from lofargrid.model import Pilots, Site
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
-from tests.unit.engine_factories import BAND, FIRST, GROUP, World, name, recipe
-
-SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-ALONE = {"first": FIRST}
-PATIENT = {"first": FIRST | {"retry": {"tries": 9}}}
-ONCE = {"first": FIRST | {"retry": {"tries": 1}}}
-SURF = "SURF"
-
-
-def farm(folder: Path, *others: str, slots: int = 50, guarded: bool = True) -> World:
-    """A site that holds all inputs, and others; the links between them bound nothing."""
-    one = Site(SURF, slots=slots, guarded=guarded, prefixes=("file:///",), transfers=10_000, bandwidth_mb_s=1e6)
-    return World(folder, sites={SURF: one} | {site: replace(one, name=site, prefixes=()) for site in others})
+from tests.unit.engine.farms import (
+    ALONE,
+    MINUTE,
+    ONCE,
+    SECOND,
+    SURF,
+    condemned,
+    end,
+    farm,
+    minutes_until,
+    probes,
+    record,
+    standing,
+    started,
+    told,
+)
+from tests.unit.engine_factories import BAND, GROUP, World, name, recipe
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return farm(tmp_path)
-
-
-def started(world: World, count: int = 10, steps: Mapping[str, Any] = PATIENT) -> World:
-    """Jobs 100, 101 ... are under way; 109 runs on a good node, the others wait for theirs."""
-    world.enter(recipe(range(100, 100 + count), steps))
-    world.tick()
-    world.backend.run(name(109), "good")
-    return world
-
-
-def end(world: World, number: int, node: str, reason: Reason | None = Reason.PAYLOAD_FAILED) -> None:
-    """Let a job run on a node and end there, unseen."""
-    world.backend.run(name(number), node)
-    if reason is Reason.LOST:
-        world.backend.lose(name(number))
-    elif reason:
-        world.backend.fail(name(number), reason)
-    else:
-        world.backend.succeed(name(number))
-
-
-def lost(world: World, *numbers: int, nodes: int = 4) -> None:
-    for number in numbers:
-        end(world, number, f"wn{number % nodes}", Reason.LOST)
-
-
-def standing(world: World) -> dict[tuple[str, str], str]:
-    return {(one.site, one.node): one.state for one in world.tracker.quarantines()}
-
-
-def record(world: World, node: str = "", site: str = SURF) -> QuarantineRecord:
-    found = world.tracker.quarantined(site, node)
-    assert found
-    return found
-
-
-def told(world: World, node: str = "") -> list[str]:
-    return [one.text for one in reversed(world.tracker.site_events(SURF, 99)) if one.node == node]
-
-
-def condemned(world: World, node: str = "bad") -> World:
-    """Two jobs have failed on a node, and a probe of it is under way."""
-    started(world)
-    end(world, 100, node)
-    end(world, 101, node)
-    world.tick()
-    return world
-
-
-def probes(world: World, node: str = "bad") -> list[str]:
-    return [spec.attempt for spec in world.backend.specs.values() if spec.job == f"probe-{node}"]
-
-
-def minutes_until(world: World, one: QuarantineRecord) -> float:
-    return (datetime.fromisoformat(one.until) - world.time).total_seconds() / 60
 
 
 # A bad node
@@ -445,164 +388,3 @@ def test_nodes_that_are_bad_from_the_start_are_found_while_the_step_runs_on_all_
         world.backend.fail(name(number))
     world.tick()
     assert standing(world) == {(SURF, f"bad{number}"): "probed" for number in (100, 102, 104, 106)}
-
-
-# Sites
-
-
-def closed_site(world: World) -> World:
-    """Most of what the site was given was lost there."""
-    started(world, count=30)
-    lost(world, *range(100, 110))
-    world.tick()
-    assert standing(world)[SURF, ""] == "quarantined"
-    return world
-
-
-def test_a_site_most_of_whose_nodes_lose_jobs_gets_none(tmp_path: Path) -> None:
-    world = closed_site(farm(tmp_path, slots=12))
-    assert told(world)[-1].startswith(f"quarantined until {record(world).until}: ")
-    before = len(world.backend.started)
-    tick = world.tick(later_s=60)
-    assert (len(world.backend.started), tick.troubles) == (before, ())
-
-
-def test_jobs_go_to_another_site_meanwhile(tmp_path: Path) -> None:
-    world = closed_site(farm(tmp_path, "Juelich", slots=15))
-    for number in range(120, 130):
-        end(world, number, "jwn1", None)
-    world.tick(3, later_s=60)
-    late = [spec.site for spec in world.backend.specs.values() if spec.step != "probe" and spec.attempt.endswith("-2")]
-    assert late
-    assert set(late) <= {"Juelich"}
-
-
-def test_when_the_last_site_is_in_quarantine_jobs_wait_and_go_on_afterwards(tmp_path: Path) -> None:
-    world = closed_site(farm(tmp_path, slots=10))
-    tick = world.tick(later_s=600)
-    assert (jobs_there(world), tick.troubles) == ([], ())
-    world.tick(later_s=300)
-    world.finish(most=200)
-    assert set(world.states().values()) == {JobState.SUCCEEDED}
-
-
-def on_probation(folder: Path) -> World:
-    world = closed_site(farm(folder, slots=10))
-    world.tick(later_s=health.SITE_FIRST_S)
-    assert standing(world)[SURF, ""] == "probation"
-    return world
-
-
-def jobs_there(world: World) -> list[str]:
-    return [spec.job for spec in world.backend.waiting() if spec.step != "probe"]
-
-
-def test_after_its_time_a_site_gets_a_few_jobs(tmp_path: Path) -> None:
-    world = on_probation(tmp_path)
-    assert len(jobs_there(world)) == health.PROBATION_JOBS
-    world.tick(3, later_s=60)
-    assert len(jobs_there(world)) == health.PROBATION_JOBS
-    assert told(world)[-1] == f"on probation: {health.PROBATION_JOBS} jobs at a time until one succeeds"
-
-
-def test_the_first_success_ends_a_sites_quarantine(tmp_path: Path) -> None:
-    world = on_probation(tmp_path)
-    world.backend.run(jobs_there(world)[0], "wn77")
-    world.backend.succeed(jobs_there(world)[0])
-    world.tick(2)
-    assert (SURF, "") not in standing(world)
-    assert told(world)[-1] == "back from quarantine: a job succeeded there"
-    assert len(jobs_there(world)) == 10
-
-
-def test_a_failure_on_probation_doubles_the_time(tmp_path: Path) -> None:
-    world = on_probation(tmp_path)
-    world.backend.lose(jobs_there(world)[0])
-    world.tick()
-    one = record(world)
-    assert (one.state, minutes_until(world, one)) == ("quarantined", 2 * health.SITE_FIRST_S / 60)
-
-
-def test_a_payload_that_fails_on_probation_says_nothing_of_the_site(tmp_path: Path) -> None:
-    world = on_probation(tmp_path)
-    world.backend.run(jobs_there(world)[0], "wn77")
-    world.backend.fail(jobs_there(world)[0])
-    world.tick()
-    assert record(world).state == "probation"
-
-
-def test_what_was_lost_before_and_is_told_on_probation_does_not_count(world: World) -> None:
-    closed_site(world)
-    world.tick(later_s=health.SITE_FIRST_S)
-    assert record(world).state == "probation"
-    world.backend.lose(name(125))
-    world.tick()
-    assert (record(world).state, record(world).strikes) == ("probation", 1)
-
-
-def test_a_closed_site_is_not_judged_once_more(world: World) -> None:
-    closed_site(world)
-    lost(world, *range(115, 125))
-    world.tick()
-    assert (record(world).state, record(world).strikes) == ("quarantined", 1)
-
-
-def test_a_site_whose_known_nodes_are_all_bad_gets_a_few_jobs_until_one_is_good(tmp_path: Path) -> None:
-    world = farm(tmp_path, slots=12)
-    started(world, count=30)
-    for number in range(100, 106):
-        end(world, number, f"bad{number % 3}", Reason.PAYLOAD_KILLED if number % 3 else Reason.SCRATCH_FULL)
-    for number in range(106, 112):
-        end(world, number, f"bad{number % 3}", Reason.INPUT_MISSING)
-    world.tick()
-    assert sorted(standing(world)) == [(SURF, f"bad{number}") for number in range(3)]
-    assert len(jobs_there(world)) == health.PROBATION_JOBS
-    world.backend.run(jobs_there(world)[0], "new")
-    world.tick(2)
-    assert len(jobs_there(world)) == 12, "another node is there, and not known as bad"
-
-
-def test_scouts_of_a_doubtful_site_are_taken_back_when_others_have_room(tmp_path: Path) -> None:
-    world = farm(tmp_path, "other", slots=2)
-    world.enter(recipe(range(100, 106), PATIENT))
-    world.tick()
-    for one in jobs_at(world, SURF):
-        world.backend.run(one, "bad")
-        world.backend.lose(one)
-    world.tick(2)
-    assert len(jobs_at(world, SURF)) == 2, "the other site is full: they may find a node that works"
-    for _ in range(4):
-        for one in jobs_at(world, "other"):
-            world.backend.run(one, "good")
-            world.backend.succeed(one)
-        world.tick(2, later_s=5)
-    assert set(world.states().values()) == {JobState.SUCCEEDED}
-    assert len(world.backend.cancelled) == 2
-
-
-@pytest.mark.parametrize("there", ["a pilot on its way", "a job that runs", "nothing"])
-def test_what_waits_for_pilots_that_do_not_come_goes_where_there_is_room(tmp_path: Path, there: str) -> None:
-    world = farm(tmp_path, "other", slots=2)
-    world.sites["other"] = replace(world.sites["other"], pilots=Pilots(at_most=2))
-    world.restart()
-    world.enter(recipe(range(100, 104), PATIENT))
-    world.tick()
-    waiting = jobs_at(world, "other")
-    if there == "a pilot on its way":
-        world.tracker.enter_pilot("t1-p1", "other", "slurm", "", "", world.now)
-    elif there == "a job that runs":
-        world.backend.run(waiting[0], "node")
-    for one in jobs_at(world, SURF):
-        world.backend.run(one, "good")
-        world.backend.succeed(one)
-    world.tick(2, later_s=5)
-    assert jobs_at(world, "other") == waiting, "a pilot takes its time"
-    world.tick(2, later_s=PILOTLESS_S)
-    world.tick(2, later_s=5)
-    assert len(jobs_at(world, SURF)) == (2 if there == "nothing" else 0)
-
-
-def jobs_at(world: World, site: str) -> list[str]:
-    """The jobs that a site has."""
-    there = [one for one in world.tracker.unfinished_attempts() if one.site == site]
-    return [world.tracker.job_by_id(one.job_id).name for one in there]
