@@ -18,12 +18,12 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from lofargrid_runner import workdir
 from lofargrid_runner.contract import (
     JOB_FILE,
     LOCK_FILE,
     LOG_FILE,
     REPORT_FILE,
+    WORK_MARK,
     JobSpec,
     report_from_json,
     to_json,
@@ -242,9 +242,9 @@ class LocalBackend:
 
     def _outcome(self, attempt: str, folder: Path) -> Observation:
         observation = _end_of(attempt, folder)
-        work = (folder / _WORK).read_text()
-        # One that was killed leaves it, be its report written or not.
-        if observation.phase is Phase.LOST or workdir.is_ours(work):
+        work = Path((folder / _WORK).read_text())
+        # One that was killed leaves it, be its report written or not; one that was told to keep it takes the mark off.
+        if observation.phase is Phase.LOST or (work / WORK_MARK).exists():
             shutil.rmtree(work, ignore_errors=True)
         return observation
 

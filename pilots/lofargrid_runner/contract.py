@@ -20,7 +20,7 @@ JOB_FILE = "job.json"
 REPORT_FILE = "report.json"
 LOG_FILE = "job.log"
 LOCK_FILE = "lock"
-
+WORK_MARK = ".lofargrid-work"  # says whose directory it is: nothing else may ever be removed
 PILOT_FILE = "pilot.json"
 TOKEN_FILE = "token"
 STARTD_FILE = "startd.config"

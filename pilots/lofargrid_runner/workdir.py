@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from .contract import Reason
+from .contract import WORK_MARK, Reason
 from .failure import Failure, scratch_failure
-
-# Says whose directory this is, so that `remove` can never be let loose on anybody else's.
-MARK = ".lofargrid-work"
 
 
 def make(path: str, attempt: str) -> None:
@@ -25,7 +22,7 @@ def make(path: str, attempt: str) -> None:
             _require_ours(path, attempt)
             remove(path)
         os.makedirs(path, mode=0o700, exist_ok=True)
-        with open(os.path.join(path, MARK), "w", encoding="utf-8") as file:
+        with open(os.path.join(path, WORK_MARK), "w", encoding="utf-8") as file:
             file.write(attempt + "\n")
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -35,17 +32,12 @@ def make(path: str, attempt: str) -> None:
 
 def _require_ours(path: str, attempt: str) -> None:
     try:
-        with open(os.path.join(path, MARK), encoding="utf-8") as file:
+        with open(os.path.join(path, WORK_MARK), encoding="utf-8") as file:
             owner = file.read().strip()
     except FileNotFoundError:
         raise Failure(Reason.NODE_UNFIT, f"work directory {path} is not empty and not ours") from None
     if owner != attempt:
         raise Failure(Reason.NODE_UNFIT, f"work directory {path} belongs to attempt {owner}")
-
-
-def is_ours(path: str) -> bool:
-    """Whether a runner made this folder, and has not let go of it."""
-    return os.path.exists(os.path.join(path, MARK))
 
 
 def keep(path: str) -> None:
@@ -56,7 +48,7 @@ def keep(path: str) -> None:
     OSError
         It cannot be written.
     """
-    os.unlink(os.path.join(path, MARK))
+    os.unlink(os.path.join(path, WORK_MARK))
 
 
 def remove(path: str) -> None:
