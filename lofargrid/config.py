@@ -9,6 +9,8 @@ from pathlib import Path
 
 from lofargrid.errors import Fault, InputError
 
+_SECURITY = Path("/etc/grid-security")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -16,7 +18,8 @@ class Settings:
 
     ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
     own pipelines, ``sites`` the user's own site files, a later one going before an earlier one. ``proxy`` is the
-    user's proxy certificate, where jobs are to have it.
+    user's proxy certificate, where jobs are to have it; ``own_proxy`` is that one, or the one that grid commands use.
+    ``authorities`` and ``vomsdir`` hold what this machine trusts, see `lofargrid.credentials.trust`.
     """
 
     data: Path
@@ -27,6 +30,9 @@ class Settings:
     pipelines: tuple[Path, ...] = ()
     sites: tuple[Path, ...] = ()
     proxy: Path | None = None
+    own_proxy: Path = Path()
+    authorities: Path = Path()
+    vomsdir: Path = Path()
 
     @property
     def tracker(self) -> Path:
@@ -36,7 +42,8 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, and what all grid commands read:
+    X509_USER_PROXY, X509_CERT_DIR, X509_VOMS_DIR.
 
     Raises
     ------
@@ -47,6 +54,7 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     share = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
     owner = environment.get("USER") or environment.get("LOGNAME") or pwd.getpwuid(os.getuid()).pw_name
     scratch = environment.get("LOFARGRID_SCRATCH")
+    proxy = _proxy(environment.get("LOFARGRID_PROXY"))
     own_sites = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "lofargrid" / "sites.yaml"
     return Settings(
         data=Path(environment.get("LOFARGRID_DATA") or share / "lofargrid"),
@@ -57,7 +65,10 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         pipelines=_paths(environment.get("LOFARGRID_PIPELINES", "")),
         # One that cannot be reached is as if it were not there; exists() would raise.
         sites=((own_sites,) if os.access(own_sites, os.F_OK) else ()) + _paths(environment.get("LOFARGRID_SITES", "")),
-        proxy=_proxy(environment.get("LOFARGRID_PROXY")),
+        proxy=proxy,
+        own_proxy=proxy or Path(environment.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}"),
+        authorities=Path(environment.get("X509_CERT_DIR") or _SECURITY / "certificates"),
+        vomsdir=Path(environment.get("X509_VOMS_DIR") or _SECURITY / "vomsdir"),
     )
 
 

@@ -1,0 +1,152 @@
+"""A proxy certificate: the short-lived credential that speaks for a user on the grid. Source: RFC 3820."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar
+
+from asn1crypto import core
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from lofargrid.credentials.voms import AttributeCertificate, attribute_certificates
+from lofargrid.errors import Fault, InputError
+
+_PROXY = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
+_KINDS = {
+    "1.3.6.1.5.5.7.21.1": "impersonation",
+    "1.3.6.1.5.5.7.21.2": "independent",
+    "1.3.6.1.4.1.3536.1.1.1.9": "limited",
+}
+_MOST_BYTES = 1 << 20
+_MAKE = "Make one by voms-proxy-init"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """What a proxy certificate says. Whether it may be believed is another question: see `lofargrid.credentials.trust`.
+
+    ``identity`` is the subject of the user's own certificate, ``subject`` that of the proxy, in the form with slashes.
+    ``kind`` is impersonation, limited or independent. ``ends`` is when the first certificate of the chain expires,
+    ``chain`` goes from the proxy to the user's certificate and on.
+    """
+
+    path: Path
+    subject: str
+    identity: str
+    kind: str
+    key_bits: int
+    ends: datetime
+    attributes: tuple[AttributeCertificate, ...]
+    depth: int
+    chain: tuple[x509.Certificate, ...] = field(repr=False)
+
+    @property
+    def vo(self) -> str:
+        """The virtual organisation that vouches for it; empty if none does."""
+        return self.attributes[0].vo if self.attributes else ""
+
+    @property
+    def fqans(self) -> tuple[str, ...]:
+        """Groups and roles, the one in force first: ``/lofar/user``, ``/lofar/Role=production``."""
+        found = self.attributes[0].fqans if self.attributes else ()
+        return tuple(one.removesuffix("/Capability=NULL").removesuffix("/Role=NULL") for one in found)
+
+    @property
+    def good_until(self) -> datetime:
+        """When the first thing in it expires: a certificate, or what a VO says."""
+        return min([self.ends, *(one.ends for one in self.attributes)])
+
+
+def read_proxy(path: Path) -> Proxy:
+    """Read a proxy certificate.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, others can read it, or it is no proxy of RFC 3820.
+    """
+    try:
+        content = _private(path)
+        chain = tuple(x509.load_pem_x509_certificates(content))
+        return _read(path, chain)
+    except FileNotFoundError:
+        raise InputError(Fault("there is no proxy", _MAKE, str(path))) from None
+    except OSError as error:
+        raise InputError(Fault(str(error.strerror or error), _MAKE, str(path))) from None
+    except ValueError as error:
+        raise InputError(Fault(f"this is no proxy: {str(error).splitlines()[0]}", _MAKE, str(path))) from None
+
+
+def _private(path: Path) -> bytes:
+    """The content of a file of ours that nobody else can read; what was opened is looked at, not the name."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("not a file")
+        if status.st_uid != os.getuid():
+            raise InputError(Fault("this proxy is somebody else's", _MAKE, str(path)))
+        if status.st_mode & 0o077:
+            raise InputError(Fault("others can read this proxy", f"chmod 600 {path}, or make a new one", str(path)))
+        return file.read(_MOST_BYTES)
+
+
+def _read(path: Path, chain: tuple[x509.Certificate, ...]) -> Proxy:
+    depth = next((at for at, one in enumerate(chain) if _policy(one) is None), None)
+    if depth == 0:
+        raise ValueError("it begins with a certificate that is none")
+    if depth is None:
+        raise ValueError("the user's certificate is not in it")
+    for one, issuer in pairwise(chain[: depth + 1]):
+        try:
+            one.verify_directly_issued_by(issuer)
+        except InvalidSignature:
+            raise ValueError(f"{slashed(issuer.subject)} has not signed {slashed(one.subject)}") from None
+    user = chain[depth]
+    attributes = next(filter(None, map(attribute_certificates, chain[:depth])), ())
+    if any(one.holder != user.serial_number for one in attributes):
+        raise ValueError("what its VO says was said of another certificate")
+    policy = _policy(chain[0])
+    assert policy is not None, "it is a proxy"
+    key = chain[0].public_key()
+    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey), "no CA of the grid gives others"
+    return Proxy(
+        path=path,
+        subject=slashed(chain[0].subject),
+        identity=slashed(user.subject),
+        kind=_KINDS.get(policy, policy),
+        key_bits=key.key_size,
+        ends=min(one.not_valid_after_utc for one in chain[: depth + 1]),
+        attributes=attributes,
+        depth=depth,
+        chain=chain,
+    )
+
+
+class _Policy(core.Sequence):  # type: ignore[misc]
+    _fields: ClassVar = [("language", core.ObjectIdentifier), ("policy", core.OctetString, {"optional": True})]
+
+
+class _ProxyInfo(core.Sequence):  # type: ignore[misc]
+    _fields: ClassVar = [("path_length", core.Integer, {"optional": True}), ("policy", _Policy)]
+
+
+def _policy(certificate: x509.Certificate) -> str | None:
+    """The language of a proxy's policy, which tells its kind; None if the certificate is no proxy."""
+    try:
+        extension = certificate.extensions.get_extension_for_oid(_PROXY).value
+    except x509.ExtensionNotFound:
+        return None
+    assert isinstance(extension, x509.UnrecognizedExtension), "cryptography knows nothing of proxies"
+    return str(_ProxyInfo.load(extension.value)["policy"]["language"].dotted)
+
+
+def slashed(name: x509.Name) -> str:
+    """A name as grids write it: ``/C=NL/O=Example/CN=Janneke``."""
+    parts = ((one.rfc4514_attribute_name, one.value) for one in name)
+    text = "".join(f"/{kind}={value if isinstance(value, str) else value.hex()}" for kind, value in parts)
+    return "".join(one if one.isprintable() else "?" for one in text)
