@@ -25,7 +25,7 @@ def proxy(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> int:
-    """Tell whose proxy you have, what your VO says in it, and how long it is good for. Fails if it is not good."""
+    """Tell whose proxy you have, and whether it is good. What your VO says in it, and for how long; fails if not."""
     # OpenSSL takes a tenth of a second to load: that is for this verb alone to pay.
     from lofargrid.credentials.proxy import read_proxy
     from lofargrid.credentials.trust import Trust
