@@ -90,7 +90,7 @@ class HTCondorBackend:
         """See `Backend.submit`."""
         new = [one for one in jobs if one.attempt not in self._jobs and not self._folders.has_ended(one.attempt)]
         # Somebody wrote these down before, and died: before HTCondor had them, or after.
-        tried = [one.attempt for one in new if self._folders.is_there(one.attempt)]
+        tried = [one.attempt for one in new if not self._folders.make(one.attempt)]
         found = self._schedd.some(tried) if tried else []
         # Nobody is left to send the files of these.
         torn = [one.attempt for one in found if one.spools]

@@ -58,8 +58,30 @@ class Folders:
         except OSError as error:
             raise BackendError(f"cannot make {error.filename or root}: {error.strerror}") from None
 
+    def make(self, attempt: str) -> bool:
+        """Make the folder of an attempt.
+
+        Returns
+        -------
+        new
+            Whether it was not there: one that was may have been handed over by somebody who died.
+
+        Raises
+        ------
+        BackendError
+            The disk does not take it.
+        """
+        folder = self.active / attempt
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise BackendError(f"cannot write {folder}: {error.strerror}") from None
+        return True
+
     def is_there(self, attempt: str) -> bool:
-        """Whether an attempt was written down before, and has not ended."""
+        """Whether an attempt was written down, and has not ended."""
         return (self.active / attempt / JOB_FILE).exists()
 
     def has_ended(self, attempt: str) -> bool:
@@ -67,7 +89,7 @@ class Folders:
         return (self.ended / attempt).exists()
 
     def write(self, spec: JobSpec) -> tuple[list[str], list[str]]:
-        """Write down an attempt.
+        """Write down an attempt in its folder.
 
         Returns
         -------
@@ -82,7 +104,6 @@ class Folders:
         """
         folder = self.active / spec.attempt
         try:
-            folder.mkdir(exist_ok=True)
             sandbox = self._link_sandbox(spec)
             inputs = [self._link_input(folder, number, one) for number, one in enumerate(spec.inputs)]
             if spec.outputs:

@@ -25,13 +25,20 @@ def test_the_list_of_a_submission_takes_the_place_of_the_one_before(folders: Fol
     assert first.read_text() == "e\n"
 
 
-def test_an_attempt_is_there_from_when_it_is_written_until_its_end_was_told(folders: Folders, tmp_path: Path) -> None:
+def test_an_attempt_is_new_once_and_has_ended_when_its_end_was_told(folders: Folders, tmp_path: Path) -> None:
     one = spec(tmp_path)
-    assert not folders.is_there(one.attempt)
+    assert folders.make(one.attempt)
     folders.write(one)
+    assert not folders.make(one.attempt)
     assert (folders.is_there(one.attempt), folders.has_ended(one.attempt)) == (True, False)
     folders.put_away(one.attempt)
     assert (folders.is_there(one.attempt), folders.has_ended(one.attempt)) == (False, True)
+
+
+def test_a_folder_that_cannot_be_made_is_told(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "a folder" / "active").rmdir()
+    with pytest.raises(BackendError, match=r"cannot write .*/active/abcd1234-1-1: No such file"):
+        folders.make("abcd1234-1-1")
 
 
 def test_a_disk_that_is_full_is_told_with_the_file(folders: Folders, tmp_path: Path) -> None:
