@@ -2,16 +2,17 @@
 
 import os
 import stat
+import warnings
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
 
 from asn1crypto import core
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
 from lofargrid.credentials.voms import AttributeCertificate, attribute_certificates
 from lofargrid.errors import Fault, InputError
@@ -42,7 +43,6 @@ class Proxy:
     key_bits: int
     ends: datetime
     attributes: tuple[AttributeCertificate, ...]
-    depth: int
     chain: tuple[x509.Certificate, ...] = field(repr=False)
 
     @property
@@ -72,8 +72,9 @@ def read_proxy(path: Path) -> Proxy:
     """
     try:
         content = _private(path)
-        chain = tuple(x509.load_pem_x509_certificates(content))
-        return _read(path, chain)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # of authorities' habits, for nobody here
+            return _read(path, tuple(x509.load_pem_x509_certificates(content)))
     except FileNotFoundError:
         raise InputError(Fault("there is no proxy", _MAKE, str(path))) from None
     except OSError as error:
@@ -104,7 +105,7 @@ def _read(path: Path, chain: tuple[x509.Certificate, ...]) -> Proxy:
     for one, issuer in pairwise(chain[: depth + 1]):
         try:
             one.verify_directly_issued_by(issuer)
-        except InvalidSignature:
+        except (InvalidSignature, TypeError, UnsupportedAlgorithm):
             raise ValueError(f"{slashed(issuer.subject)} has not signed {slashed(one.subject)}") from None
     user = chain[depth]
     attributes = next(filter(None, map(attribute_certificates, chain[:depth])), ())
@@ -113,7 +114,8 @@ def _read(path: Path, chain: tuple[x509.Certificate, ...]) -> Proxy:
     policy = _policy(chain[0])
     assert policy is not None, "it is a proxy"
     key = chain[0].public_key()
-    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey), "no CA of the grid gives others"
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise ValueError("its key is neither of RSA nor of an elliptic curve")
     return Proxy(
         path=path,
         subject=slashed(chain[0].subject),
@@ -122,17 +124,8 @@ def _read(path: Path, chain: tuple[x509.Certificate, ...]) -> Proxy:
         key_bits=key.key_size,
         ends=min(one.not_valid_after_utc for one in chain[: depth + 1]),
         attributes=attributes,
-        depth=depth,
         chain=chain,
     )
-
-
-class _Policy(core.Sequence):  # type: ignore[misc]
-    _fields: ClassVar = [("language", core.ObjectIdentifier), ("policy", core.OctetString, {"optional": True})]
-
-
-class _ProxyInfo(core.Sequence):  # type: ignore[misc]
-    _fields: ClassVar = [("path_length", core.Integer, {"optional": True}), ("policy", _Policy)]
 
 
 def _policy(certificate: x509.Certificate) -> str | None:
@@ -142,7 +135,12 @@ def _policy(certificate: x509.Certificate) -> str | None:
     except x509.ExtensionNotFound:
         return None
     assert isinstance(extension, x509.UnrecognizedExtension), "cryptography knows nothing of proxies"
-    return str(_ProxyInfo.load(extension.value)["policy"]["language"].dotted)
+    # A limit of the chain's length may stand before it; the policy's language stands first in it.
+    info = core.Sequence.load(extension.value)
+    try:
+        return str(info[len(info) - 1][0].dotted)
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise ValueError("its kind cannot be read") from None
 
 
 def slashed(name: x509.Name) -> str:

@@ -1,5 +1,6 @@
 """Whether a proxy may be believed: its chain and what a VO says in it, down to authorities that are trusted here."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -24,6 +25,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "1.2.840.10045.4.3.3": hashes.SHA384(),
     "1.2.840.10045.4.3.4": hashes.SHA512(),
 }
+_Key = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
 class Trust:
@@ -72,7 +74,7 @@ class Trust:
             except (OSError, ValueError):
                 return f"{path} cannot be read, which tells what is revoked"
             named = found.get_revoked_certificate_by_serial_number(one.get_serial_number())
-            if named is not None and found.is_signature_valid(key):  # type: ignore[arg-type]
+            if named is not None and isinstance(key, _Key) and found.is_signature_valid(key):
                 return f"{slashed(one.to_cryptography().subject)}: certificate revoked"
         return ""
 
@@ -84,23 +86,24 @@ class Trust:
             return f"{said} was good from {one.begins:%Y-%m-%d %H:%M} to {one.ends:%Y-%m-%d %H:%M} UTC"
         if not _has_signed(one):
             return f"{said} was changed, or signed by another"
-        expected = self._names(one)
+        lsc = self._vomsdir / one.vo / f"{one.server}.lsc"
+        expected = _chains(lsc)
         if not expected:
-            return f"{said} is not to be believed here: there is no {self._lsc(one)}"
+            return f"{said} is not to be believed here: there is no {lsc}"
         signer = one.signers[0]
-        if [slashed(signer.subject), slashed(signer.issuer)] != expected[:2]:
-            return f"{said} was signed by {slashed(signer.subject)}, which {self._lsc(one)} does not name"
+        if [slashed(signer.subject), slashed(signer.issuer)] not in expected:
+            return f"{said} was signed by {slashed(signer.subject)}, which {lsc} does not name"
         return self._chain(signer, one.signers[1:], now)
 
-    def _lsc(self, one: AttributeCertificate) -> Path:
-        # Both come from the proxy: neither may lead anywhere else.
-        return self._vomsdir / Path(one.vo).name / f"{Path(one.server).name}.lsc"
 
-    def _names(self, one: AttributeCertificate) -> list[str]:
-        try:
-            return [line.strip() for line in self._lsc(one).read_text().splitlines() if line.strip()]
-        except OSError:
-            return []
+def _chains(lsc: Path) -> list[list[str]]:
+    """Who may sign, each with its authority: the first two names of each chain in a file."""
+    try:
+        text = lsc.read_text()
+    except OSError:
+        return []
+    chains = re.split("^-.*$", text, flags=re.M)
+    return [[line.strip() for line in one.split("\n") if line.strip()][:2] for one in chains]
 
 
 def _has_signed(one: AttributeCertificate) -> bool:

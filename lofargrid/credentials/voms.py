@@ -3,6 +3,7 @@
 Source: GFD.182, "The VOMS Attribute Certificate Format"; RFC 5755 for attribute certificates at large.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from cryptography import x509
 _ACS = x509.ObjectIdentifier("1.3.6.1.4.1.8005.100.100.5")
 _CERTIFICATES = "1.3.6.1.4.1.8005.100.100.10"
 _FQANS = "1.3.6.1.4.1.8005.100.100.4"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -50,25 +52,9 @@ def attribute_certificates(certificate: x509.Certificate) -> tuple[AttributeCert
         return ()
     assert isinstance(extension, x509.UnrecognizedExtension), "cryptography knows nothing of VOMS"
     try:
-        return tuple(_read(one) for one in _Sequences.load(extension.value)[0])
+        return tuple(_read(cms.AttributeCertificateV2.load(one)) for one in _listed(extension.value))
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"its VOMS extension cannot be read: {error}") from None
-
-
-class _Certificates(core.SequenceOf):  # type: ignore[misc]
-    _child_spec = cms.AttributeCertificateV2
-
-
-class _Sequences(core.SequenceOf):  # type: ignore[misc]
-    _child_spec = _Certificates
-
-
-class _Signers(core.SequenceOf):  # type: ignore[misc]
-    _child_spec = core.Any
-
-
-class _SignerLists(core.SequenceOf):  # type: ignore[misc]
-    _child_spec = _Signers
 
 
 def _read(one: cms.AttributeCertificateV2) -> AttributeCertificate:
@@ -98,14 +84,26 @@ def _attributes(info: cms.AttributeCertificateInfoV2) -> tuple[str, str, tuple[s
         uri = syntax["policy_authority"][0].native
         fqans = tuple(one.native.decode() for one in syntax["values"])
         vo, _, place = uri.partition("://")
-        if not all(one.isprintable() for one in (uri, *fqans)):
+        server = place.rpartition(":")[0]
+        # Files are looked for by these names, and all is shown to people.
+        if not (_NAME.fullmatch(vo) and _NAME.fullmatch(server) and all(one.isprintable() for one in fqans)):
             raise ValueError("odd characters in it")
-        return place.rpartition(":")[0], vo, fqans
+        return server, vo, fqans
     raise ValueError("no VOMS attributes")
 
 
 def _signers(info: cms.AttributeCertificateInfoV2) -> Iterator[x509.Certificate]:
     for extension in info["extensions"]:
         if extension["extn_id"].dotted == _CERTIFICATES:
-            for one in _SignerLists.load(extension["extn_value"].native)[0]:
-                yield x509.load_der_x509_certificate(one.dump())
+            yield from map(x509.load_der_x509_certificate, _listed(extension["extn_value"].native))
+
+
+def _listed(content: bytes) -> Iterator[bytes]:
+    """What stands in a list in a list."""
+    (inner,) = _children(core.Sequence.load(content))
+    for one in _children(inner):
+        yield one.dump()
+
+
+def _children(sequence: core.Sequence) -> list[core.Asn1Value]:
+    return [sequence[at] for at in range(len(sequence))]

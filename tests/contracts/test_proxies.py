@@ -51,7 +51,7 @@ def test_who_it_is_and_what_its_vo_says_is_read(vo: VO, janneke: Holder, trust: 
     assert found.identity == "/C=NL/O=Test/OU=People/CN=Janneke de Vries"
     assert found.subject.startswith(f"{found.identity}/CN=")
     assert (found.vo, found.fqans) == ("lofar", ("/lofar/Role=production", "/lofar"))
-    assert (found.kind, found.key_bits, found.depth) == ("impersonation", 2048, 1)
+    assert (found.kind, found.key_bits, len(found.chain)) == ("impersonation", 2048, 2)
     assert abs(found.good_until - NOW - 12 * HOUR) < HOUR
     assert trust.doubts(found, datetime.now(UTC)) == []
 
@@ -96,6 +96,22 @@ def test_a_vo_that_this_machine_does_not_know_is_not_believed(vo: VO, janneke: H
     found = read_proxy(vo.proxy(tmp_path / "x509up", janneke, MEMBER))
     [told] = Trust(vo.authority.certificates, tmp_path).doubts(found, datetime.now(UTC))
     assert f"there is no {tmp_path}/lofar/localhost.lsc" in told
+
+
+def test_a_server_may_be_named_in_any_of_the_chains_of_its_file(vo: VO, janneke: Holder, tmp_path: Path) -> None:
+    found = read_proxy(vo.proxy(tmp_path / "x509up", janneke, MEMBER))
+    lsc = tmp_path / "vomsdir" / "lofar" / "localhost.lsc"
+    lsc.parent.mkdir(parents=True)
+    names = (vo.vomsdir / "lofar" / "localhost.lsc").read_text()
+    lsc.write_text(f"/CN=old server\n/CN=old CA\n------ NEXT CHAIN ------\n{names}")
+    assert Trust(vo.authority.certificates, tmp_path / "vomsdir").doubts(found, datetime.now(UTC)) == []
+
+
+def test_no_name_of_a_vo_leads_to_other_files(vo: VO, janneke: Holder, whole: bytes, tmp_path: Path) -> None:
+    odd = whole.replace(b"lofar://localhost", b"../..://localhost")
+    assert odd != whole
+    with pytest.raises(InputError, match="odd characters"):
+        read_proxy(written(tmp_path / "x509up", signed(janneke, voms=odd), janneke))
 
 
 def test_attributes_that_were_changed_are_not_believed(vo: VO, janneke: Holder, trust: Trust, tmp_path: Path) -> None:

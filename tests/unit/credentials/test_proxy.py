@@ -38,7 +38,7 @@ def refusal(path: Path) -> str:
 def test_a_proxy_tells_whose_it_is_and_until_when(authority: Authority, janneke: Holder, tmp_path: Path) -> None:
     found = read_proxy(written(tmp_path / "x509up", signed(janneke), janneke))
     assert (found.identity, found.subject) == ("/C=NL/O=Test/OU=People/CN=Janneke", f"{found.identity}/CN=1")
-    assert (found.kind, found.key_bits, found.depth, found.vo, found.fqans) == ("impersonation", 2048, 1, "", ())
+    assert (found.kind, found.key_bits, found.vo, found.fqans) == ("impersonation", 2048, "", ())
     assert abs(found.good_until - datetime.now(UTC) - timedelta(hours=12)) < timedelta(minutes=5)
     assert Trust(authority.certificates, tmp_path).doubts(found, datetime.now(UTC)) == []
 
@@ -46,7 +46,7 @@ def test_a_proxy_tells_whose_it_is_and_until_when(authority: Authority, janneke:
 def test_a_proxy_of_a_proxy_ends_with_the_first_of_them(authority: Authority, janneke: Holder, tmp_path: Path) -> None:
     first = signed(janneke, hours=1)
     found = read_proxy(written(tmp_path / "x509up", signed(first, name="2"), first, janneke))
-    assert (found.depth, found.identity) == (2, "/C=NL/O=Test/OU=People/CN=Janneke")
+    assert (len(found.chain), found.identity) == (3, "/C=NL/O=Test/OU=People/CN=Janneke")
     assert found.good_until < datetime.now(UTC) + timedelta(hours=2)
     assert Trust(authority.certificates, tmp_path).doubts(found, datetime.now(UTC)) == []
 
@@ -97,7 +97,18 @@ def test_one_that_its_user_has_not_signed_is_no_proxy(janneke: Holder, tmp_path:
     assert "CN=Janneke has not signed /C=NL" in refusal(path)
 
 
-@pytest.mark.parametrize("changes", [{"voms": b"\x30\x03abc"}, {"voms": b""}, {"info": b"\x30\x01"}, {"info": b""}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"voms": b"\x30\x03abc"},
+        {"voms": b""},
+        {"info": b"\x30\x01"},
+        {"info": b""},
+        {"info": b"\x30\x00"},
+        {"info": b"\x02\x01\x00"},
+        {"info": b"\x30\x02\x30\x00"},
+    ],
+)
 def test_extensions_that_cannot_be_read_make_it_none(
     janneke: Holder, tmp_path: Path, changes: dict[str, bytes]
 ) -> None:
