@@ -32,7 +32,7 @@ SITE = "here"
 FULL = Node("elsewhere", "wn2")
 """A node that gets no jobs: only the queue is filled."""
 MEMORY = Path("/dev/shm")
-"""Folders for both sides: a disk may need three times as long for the same folder a minute later."""
+"""Folders for both sides: how long a disk needs for one changes too much from minute to minute."""
 
 
 def spec(number: int, folder: Path, site: str) -> JobSpec:

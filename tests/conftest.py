@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+# What differs is told where its assertions fail, too.
 pytest.register_assert_rewrite("tests.production.soundness")
 
 # `nohup`, and a shell without job control for what it puts in the background, start programs deaf to these;

@@ -26,7 +26,7 @@ def proxy(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> int:
     """Tell whose proxy you have, and whether it is good. What your VO says in it, and for how long; fails if not."""
-    # OpenSSL takes a tenth of a second to load: that is for this verb alone to pay.
+    # OpenSSL loads slowly: that is for this verb alone to pay.
     from lofargrid.credentials.proxy import read_proxy
     from lofargrid.credentials.trust import Trust
 
@@ -39,7 +39,11 @@ def proxy(
     if not doubts and left < timedelta(hours=hours):
         doubts = [f"it is good for {seconds_text(left.total_seconds())} more, not for {hours:g} h"]
     if as_json:
-        print(json.dumps(_plain(found) | {"seconds_left": max(round(left.total_seconds()), 0), "doubts": doubts}))
+        print(
+            json.dumps(
+                _plain(found) | {"seconds_left": max(round(left.total_seconds()), 0), "doubts": doubts}, indent=1
+            )
+        )
     else:
         _print(found, left)
         for doubt in doubts:

@@ -19,6 +19,7 @@ from lofargrid_runner import cli, lock, node, process, runner, workdir
 from lofargrid_runner.contract import (
     LOG_FILE,
     REPORT_FILE,
+    WORK_MARK,
     Check,
     InputFile,
     Limits,
@@ -587,6 +588,7 @@ def test_the_work_directory_is_kept_for_who_asks(attempt: Attempt) -> None:
     attempt.environment["LOFARGRID_KEEP_WORK"] = "1"
     attempt.run(files={"f": "x"})
     assert (attempt.work / "f").read_text() == "x"
+    assert not (attempt.work / WORK_MARK).exists(), "it is nobody's to remove any more"
     assert "kept" in attempt.log
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -15,6 +16,7 @@ from lofargrid_runner.release import Release
 from lofargrid_runner.startd import Offer, Startd, below, plain, preamble
 from lofargrid_runner.stop import Stop
 
+from lofargrid import assets
 from tests.grid.processes import until
 
 SPEC = PilotSpec("t1-p1", "Leiden", "janneke", "j@example.org", "pool.example.org:9618", 2, 4000, 1000, 3600, 600)
@@ -54,6 +56,11 @@ def test_it_is_told_what_it_offers_and_until_when() -> None:
 def test_it_looks_often_enough_to_tell_idleness_from_a_gap_between_two_jobs(idle_s: int, update_s: int) -> None:
     told = settings(SPEC._replace(idle_s=idle_s))
     assert (told["PILOT_IDLE_S"], told["PILOT_UPDATE_S"]) == (str(idle_s), str(update_s))
+
+
+def test_the_configuration_that_pilots_share_uses_all_that_it_is_told() -> None:
+    used = re.findall(r"\$\((PILOT_\w+)\)", (assets.content() / "pilots" / STARTD_FILE).read_text())
+    assert {*used} == {one for one in settings() if one.startswith("PILOT_")}
 
 
 def test_where_nobody_knows_its_node_nothing_is_looked_up() -> None:

@@ -19,7 +19,7 @@ PLACES: dict[str, Path | str | int] = {
 
 
 def values(tmp_path: Path, number: int = 1, **changes: object) -> dict[str, str]:
-    one = spec(tmp_path, number)._replace(**changes)  # type: ignore[arg-type]
+    one = spec(tmp_path, number)._replace(**changes)
     reach = Reach("LCG.SARA-MATRIX.nl", 1200)
     return fields(one, reach, ["wn2", "wn1"], ["in0", "../../shared/sandbox-1"], ["out"])
 
