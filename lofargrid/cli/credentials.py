@@ -39,11 +39,8 @@ def proxy(
     if not doubts and left < timedelta(hours=hours):
         doubts = [f"it is good for {seconds_text(left.total_seconds())} more, not for {hours:g} h"]
     if as_json:
-        print(
-            json.dumps(
-                _plain(found) | {"seconds_left": max(round(left.total_seconds()), 0), "doubts": doubts}, indent=1
-            )
-        )
+        seconds = max(round(left.total_seconds()), 0)
+        print(json.dumps(_plain(found) | {"seconds_left": seconds, "doubts": doubts}, indent=1))
     else:
         _print(found, left)
         for doubt in doubts:

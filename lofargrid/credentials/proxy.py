@@ -1,7 +1,5 @@
 """A proxy certificate: the short-lived credential that speaks for a user on the grid. Source: RFC 3820."""
 
-import os
-import stat
 import warnings
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +12,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
+from lofargrid.credentials.secret import read_secret
 from lofargrid.credentials.voms import AttributeCertificate, attribute_certificates
 from lofargrid.errors import Fault, InputError
 
@@ -23,8 +22,6 @@ _KINDS = {
     "1.3.6.1.5.5.7.21.2": "independent",
     "1.3.6.1.4.1.3536.1.1.1.9": "limited",
 }
-_MOST_BYTES = 1 << 20
-_MAKE = "Make one by voms-proxy-init"
 
 
 @dataclass(frozen=True)
@@ -70,30 +67,14 @@ def read_proxy(path: Path) -> Proxy:
     InputError
         It cannot be read, others can read it, or it is no proxy of RFC 3820.
     """
+    content = read_secret(path)
     try:
-        content = _private(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # of authorities' habits, for nobody here
             return _read(path, tuple(x509.load_pem_x509_certificates(content)))
-    except FileNotFoundError:
-        raise InputError(Fault("there is no proxy", _MAKE, str(path))) from None
-    except OSError as error:
-        raise InputError(Fault(str(error.strerror or error), _MAKE, str(path))) from None
     except ValueError as error:
-        raise InputError(Fault(f"this is no proxy: {str(error).splitlines()[0]}", _MAKE, str(path))) from None
-
-
-def _private(path: Path) -> bytes:
-    """The content of a file of ours that nobody else can read; what was opened is looked at, not the name."""
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("not a file")
-        if status.st_uid != os.getuid():
-            raise InputError(Fault("this proxy is somebody else's", _MAKE, str(path)))
-        if status.st_mode & 0o077:
-            raise InputError(Fault("others can read this proxy", f"chmod 600 {path}, or make a new one", str(path)))
-        return file.read(_MOST_BYTES)
+        remedy = "Make one by voms-proxy-init"
+        raise InputError(Fault(f"this is no proxy: {str(error).splitlines()[0]}", remedy, str(path))) from None
 
 
 def _read(path: Path, chain: tuple[x509.Certificate, ...]) -> Proxy:

@@ -362,7 +362,7 @@ def test_a_proxy_that_is_gone_or_expired_hands_nothing_over(condor: Condor, tmp_
     proxy = tmp_path / "proxy.pem"
     ours = with_proxy(condor, proxy)
     job = condor.job(1)
-    with pytest.raises(BackendError, match="No such file"):
+    with pytest.raises(BackendError, match="there is no proxy"):
         ours.submit([job])
     write_proxy(proxy, hours=-1)
     with pytest.raises(BackendError, match=r"(?i)proxy.*expired|expired.*proxy"):

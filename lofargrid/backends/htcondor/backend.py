@@ -19,12 +19,12 @@ from lofargrid.backends.htcondor import schedd, submission
 from lofargrid.backends.htcondor.events import Event, EventLog, What
 from lofargrid.backends.htcondor.folders import SHARED, Folders
 from lofargrid.backends.htcondor.nodes import Machine, Wanted, hopeless
-from lofargrid.backends.htcondor.proxy import trouble_with
 from lofargrid.backends.htcondor.schedd import QueuedJob, Schedd, called_back
 from lofargrid.backends.htcondor.submission import Reach
 from lofargrid.backends.ledger import Ledger
 from lofargrid.commands import run
-from lofargrid.errors import BackendError
+from lofargrid.credentials.secret import read_secret
+from lofargrid.errors import BackendError, InputError
 from lofargrid.states import Phase
 
 _LOOK_S = 0.2
@@ -101,8 +101,7 @@ class HTCondorBackend:
             self._submit(new)
 
     def _submit(self, jobs: Sequence[JobSpec]) -> None:
-        if trouble := self._proxy and trouble_with(self._proxy):
-            raise BackendError(trouble)
+        self._require_proxy()
         rows = []
         for one in jobs:
             carried, brought = self._folders.write(one)
@@ -128,6 +127,14 @@ class HTCondorBackend:
                 )
             )  # fmt: skip
         self._waiting |= {one.attempt for one in jobs}
+
+    def _require_proxy(self) -> None:
+        """How long it is valid is for HTCondor to say."""
+        try:
+            if self._proxy:
+                read_secret(self._proxy)
+        except InputError as error:
+            raise BackendError(f"{error}; the same command goes on") from None
 
     def _know(self, job: QueuedJob) -> None:
         self._jobs[job.attempt] = job
