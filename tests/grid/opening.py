@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.grid.pool import Node, Pool
+from tests.grid.unpacked import unpacked
 
 
 def prefix() -> Path:
     """Where .ci/install-htcondor has put HTCondor."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    found = Path(os.environ.get("LOFARGRID_HTCONDOR") or Path(cache) / "lofargrid" / "htcondor")
-    if not (found / "usr" / "sbin" / "condor_master").exists():
-        if "htcondor" in os.environ.get("LOFARGRID_SKIP", "").split(","):
-            pytest.skip("LOFARGRID_SKIP names htcondor")
-        pytest.fail(f"HTCondor is not in {found}: `make htcondor` unpacks it there")
-    return found
+    return unpacked("htcondor", "sbin/condor_master")
 
 
 @contextlib.contextmanager

@@ -14,9 +14,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from tests.grid.processes import AS_NOBODY, UNTIL_WE_DIE, end, free_port, on_machine, until, write_secret
+from tests.grid.unpacked import unpacked
 
 COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
 CONFIG = """\
@@ -54,13 +53,7 @@ SLURM_CONF={folder}/slurm.conf exec {nobody} {prefix}/usr/bin/{name} "$@"
 
 def slurm_prefix() -> Path:
     """Where .ci/install-slurm has put Slurm."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    found = Path(os.environ.get("LOFARGRID_SLURM") or Path(cache) / "lofargrid" / "slurm")
-    if not (found / "usr" / "sbin" / "slurmctld-wlm").exists():
-        if "slurm" in os.environ.get("LOFARGRID_SKIP", "").split(","):
-            pytest.skip("LOFARGRID_SKIP names slurm")
-        pytest.fail(f"Slurm is not in {found}: `make slurm` unpacks it there")
-    return found
+    return unpacked("slurm", "sbin/slurmctld-wlm")
 
 
 class Slurm:

@@ -6,24 +6,12 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.grid.authority import Authority, Holder
+from tests.grid.unpacked import unpacked
 
 SERVER = "localhost"
 MEMBER = "/lofar/Role=NULL/Capability=NULL"
 PRODUCTION = "/lofar/Role=production/Capability=NULL"
-
-
-def voms_prefix() -> Path:
-    """Where .ci/install-voms has put the VOMS clients."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    found = Path(os.environ.get("LOFARGRID_VOMS") or Path(cache) / "lofargrid" / "voms")
-    if not (found / "usr" / "bin" / "voms-proxy-fake").exists():
-        if "voms" in os.environ.get("LOFARGRID_SKIP", "").split(","):
-            pytest.skip("LOFARGRID_SKIP names voms")
-        pytest.fail(f"the VOMS clients are not in {found}: `make voms` unpacks them there")
-    return found
 
 
 class VO:
@@ -36,7 +24,7 @@ class VO:
         lsc = self.vomsdir / "lofar" / f"{SERVER}.lsc"
         lsc.parent.mkdir(parents=True)
         lsc.write_text("/C=NL/O=Test/CN=voms.test\n/C=NL/O=Test/CN=Test CA\n")
-        self._prefix = voms_prefix()
+        self._prefix = unpacked("voms", "bin/voms-proxy-fake")
 
     @property
     def environment(self) -> dict[str, str]:

@@ -13,16 +13,6 @@ from tests.grid.proxies import signed, written
 from tests.unit.cli.seat import Seat
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def janneke(authority: Authority) -> Holder:
-    return authority.user("People", "Janneke")
-
-
 @pytest.fixture
 def proxy(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the user's proxy is to be."""

@@ -16,16 +16,6 @@ from tests.grid.authority import Authority, Holder
 from tests.grid.proxies import signed, written
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def janneke(authority: Authority) -> Holder:
-    return authority.user("People", "Janneke")
-
-
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         read_proxy(path)
