@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -63,8 +64,9 @@ class Authority:
         return self._issue(called, ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def server(self, called: str) -> Holder:
-        """A server with one."""
-        return self._issue((called,), ExtendedKeyUsageOID.SERVER_AUTH)
+        """A server of this machine with one."""
+        here = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
+        return self._issue((called,), ExtendedKeyUsageOID.SERVER_AUTH, here)
 
     def revoke(self, one: Holder) -> None:
         """Let a certificate count no more."""
@@ -87,11 +89,15 @@ class Authority:
         """The file of the list."""
         return self.certificates / f"{self._hash()}.r0"
 
-    def _issue(self, called: tuple[str, ...], purpose: x509.ObjectIdentifier) -> Holder:
+    def _issue(
+        self, called: tuple[str, ...], purpose: x509.ObjectIdentifier, also: x509.SubjectAlternativeName | None = None
+    ) -> Holder:
         key = rsa.generate_private_key(65537, 2048)
         builder = self._builder(name_of(*called), key.public_key(), 365 * DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(usage("digital_signature", "key_encipherment"), critical=True)
+        if also:
+            builder = builder.add_extension(also, critical=False)
         certificate = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False).sign(
             self._key, hashes.SHA256()
         )

@@ -1,0 +1,163 @@
+"""A real XRootD storage on this machine, guarded by a VO: ``root://`` and ``davs://`` doors to one folder.
+
+It runs as `nobody` of a user namespace. Members of the VO read what is below /lofar, its role production writes there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from base64 import encodebytes
+from pathlib import Path
+
+from tests.grid.processes import AS_NOBODY, UNTIL_WE_DIE, end, free_port, listens, until, write_secret
+from tests.grid.unpacked import unpacked
+from tests.grid.voms import VO
+
+CONFIG = """\
+all.export /lofar
+oss.localroot {folder}/store
+all.adminpath {folder}/admin
+all.pidpath {folder}/admin
+xrd.port {root}
+xrd.network nodnr norpipa
+xrd.allow host localhost
+xrd.protocol http:{https} libXrdHttp.so
+xrd.tls {folder}/cert.pem {folder}/key.pem
+xrd.tlsca certdir {authorities} crlcheck all
+xrootd.seclib libXrdSec.so
+sec.protocol gsi -certdir:{authorities} -crldir:{authorities} -cert:{folder}/cert.pem -key:{folder}/key.pem -crl:1 \
+-gmapopt:10 -dlgpxy:request -exppxy:=creds -vomsat:require -vomsfun:libXrdVoms.so
+sec.protbind * only gsi
+ofs.authorize 1
+ofs.authlib ++ libXrdMacaroons.so
+acc.authdb {folder}/authdb
+xrootd.chksum max 2 adler32 crc32c md5
+ofs.tpc fcreds ?gsi =X509_USER_PROXY autorm ttl 60 70 pgm {prefix}/usr/bin/xrdcp --server
+http.header2cgi Authorization authz
+http.secxtractor libXrdVoms.so
+http.listingdeny no
+http.selfhttps2http no
+http.exthandler xrdtpc libXrdHttpTPC.so
+http.exthandler xrdmacaroons libXrdMacaroons.so
+macaroons.secretkey {folder}/macaroons
+macaroons.maxduration 604800
+all.sitename {name}
+"""
+RIGHTS = """\
+= production o: lofar g: /lofar r: production
+x production /lofar a
+o lofar /lofar rl
+"""
+
+
+def storage_prefix() -> Path:
+    """Where .ci/install-storage has put XRootD and gfal2."""
+    return unpacked("storage", "bin/xrootd")
+
+
+class Door:
+    """A storage that lives as long as the context it is opened in.
+
+    Parameters
+    ----------
+    vo
+        Whose members it lets in.
+    name
+        The site's name.
+    """
+
+    def __init__(self, vo: VO, name: str) -> None:
+        self.name = name
+        self._vo = vo
+        # Through a link: XRootD's configuration has no way to write a space in a path.
+        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-door-", dir="/tmp"))
+        self.store = self.folder / "store"
+        self._ports = {"root": free_port(), "https": free_port()}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def root(self) -> str:
+        """The start of ``root://`` URLs of its files; their path follows."""
+        return f"root://localhost:{self._ports['root']}//lofar"
+
+    @property
+    def davs(self) -> str:
+        """The start of ``davs://`` URLs of its files."""
+        return f"davs://localhost:{self._ports['https']}/lofar"
+
+    def file(self, url: str) -> Path:
+        """Where a file of it lies."""
+        return self.store / "lofar" / url.partition("/lofar/")[2]
+
+    def __enter__(self) -> Door:
+        try:
+            self._prepare()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.folder)
+
+    def start(self) -> None:
+        """Open it, also after `stop`."""
+        words = [*UNTIL_WE_DIE, "KILL", *AS_NOBODY, str(self.folder / "prefix" / "usr" / "bin" / "xrootd")]
+        words += ["-c", str(self.folder / "xrootd.cf"), "-l", str(self.folder / "log"), "-n", self.name]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "X509_CERT_DIR": str(self.folder / "certificates"),
+            "X509_VOMS_DIR": str(self.folder / "vomsdir"),
+        }
+        self._process = subprocess.Popen(words, cwd=self.folder, env=environment, start_new_session=True)
+        until(lambda: all(map(listens, self._ports.values())), f"the door does not open, see {self.folder}")
+
+    def stop(self) -> None:
+        """Close it."""
+        if self._process:
+            end(self._process, signal.SIGTERM)
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: it takes calls and says nothing."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End a pause."""
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
+    def _prepare(self) -> None:
+        self.folder.chmod(0o755)
+        for name in ("store/lofar", "admin"):
+            (self.folder / name).mkdir(parents=True)
+        for name, place in (
+            ("prefix", storage_prefix()),
+            ("certificates", self._vo.authority.certificates),
+            ("vomsdir", self._vo.vomsdir),
+        ):
+            (self.folder / name).symlink_to(place)
+        server = self._vo.authority.server(f"{self.name}.test")
+        shutil.copyfile(server.certificate_file, self.folder / "cert.pem")
+        write_secret(self.folder / "key.pem", server.key_file.read_bytes())
+        (self.folder / "key.pem").chmod(0o400)
+        write_secret(self.folder / "macaroons", encodebytes(secrets.token_bytes(64)))
+        (self.folder / "authdb").write_text(RIGHTS)
+        (self.folder / "xrootd.cf").write_text(
+            CONFIG.format(
+                folder=self.folder,
+                prefix=self.folder / "prefix",
+                authorities=self.folder / "certificates",
+                name=self.name,
+                **self._ports,
+            )
+        )
