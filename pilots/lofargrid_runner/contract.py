@@ -24,6 +24,7 @@ WORK_MARK = ".lofargrid-work"  # says whose directory it is: nothing else may ev
 PILOT_FILE = "pilot.json"
 TOKEN_FILE = "token"
 STARTD_FILE = "startd.config"
+TOOLS = ("gfal-copy", "xrdcp", "curl", "https")
 PILOT_REPORT = "lofargrid pilot report: "
 """Begins the last line that a pilot prints; its report follows as JSON."""
 
@@ -158,6 +159,8 @@ class JobSpec(NamedTuple):
     seconds keeps its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store
     outputs. A payload that still works when its walltime is over may go on for ``overtime_s``; a batch system is asked
     for both.
+    ``tools`` may be used to reach grid storages, the best first: ``gfal-copy``, ``xrdcp``, ``curl`` where the node has
+    them, and ``https`` for the runner's own client.
     An attempt without commands and outputs is a probe: it looks at the node.
     """
 
@@ -186,6 +189,7 @@ class JobSpec(NamedTuple):
     patience_s: Number = 0
     overtime_s: Number = 0
     carry: str = ""
+    tools: tuple[str, ...] = TOOLS
     contract: int = CONTRACT_VERSION
 
 
@@ -322,6 +326,7 @@ def job_from_json(text: str) -> JobSpec:
                 "outputs": tuple(OutputFile(**entry) for entry in data["outputs"]),
                 "path": tuple(data["path"]),
                 "avoid": tuple(data.get("avoid", ())),
+                "tools": tuple(data.get("tools", TOOLS)),
             }
         )
     except (KeyError, TypeError, AttributeError) as error:

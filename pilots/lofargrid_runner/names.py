@@ -7,7 +7,7 @@ import posixpath
 from .contract import JobSpec
 
 # What the runner itself makes in the work directory.
-RESERVED = frozenset({"sandbox", "bin", "home", "tmp", ".lofargrid-work", ".lofargrid-unpack"})
+RESERVED = frozenset({"sandbox", "bin", "home", "tmp", ".lofargrid-work", ".lofargrid-unpack", ".lofargrid-upload"})
 
 
 def harmless_path(path: object, what: str) -> str:

@@ -14,8 +14,10 @@ from .failure import Failure, free_text
 from .log import Log
 from .names import is_probe, validate
 from .node import MIB, batch_ids, probe, require_scratch
+from .remote import Manner
 from .report import readable, write_report
 from .stop import Stop
+from .transfers import Storages
 from .watch import Bounds, Ending
 
 TYPE_CHECKING = False
@@ -34,7 +36,8 @@ class Setting(NamedTuple):
 
     ``folder`` is the attempt directory, ``work`` the work directory to be made, ``environment`` the one
     that the batch system gave us, ``keep`` the descriptors a watchman holds for us (the lock).
-    ``pause_s`` is the wait before outputs are stored once more; each further one is twice as long.
+    ``pause_s`` is the wait before outputs are stored once more, or a storage is asked once more; each further one is
+    twice as long. A storage of which nothing comes for ``stall_s`` hangs.
     """
 
     folder: str
@@ -43,6 +46,7 @@ class Setting(NamedTuple):
     grace_s: float = 10.0
     keep: tuple[int, ...] = ()
     pause_s: float = 15.0
+    stall_s: float = 120.0
 
 
 class Run:
@@ -77,6 +81,12 @@ class Run:
         memory_bytes = self.spec.limits.memory_mb * MIB
         return Bounds(deadline, memory_bytes, self.setting.grace_s, self.setting.keep, overtime_s)
 
+    def storages(self) -> Storages:
+        """Give the storages that this stage reaches."""
+        setting = self.setting
+        manner = Manner(self.stage, self.stop, self.log, setting.work, setting.stall_s, setting.pause_s, setting.keep)
+        return Storages(manner, setting.environment, self.spec.tools)
+
 
 def _probe(run: Run) -> None:
     try:
@@ -98,8 +108,9 @@ def _stage_in(run: Run) -> None:
         return
     from .stage_in import stage_in
 
+    storages = run.storages()
     for entry in run.spec.inputs:
-        transfer = stage_in(entry, run.setting.folder, run.setting.work, run.stop)
+        transfer = stage_in(entry, run.setting.folder, run.setting.work, run.stop, storages)
         run.transfers.append(transfer)
         run.log.line(f"stage-in: {entry.name}: {transfer.size_bytes} bytes, adler32 {transfer.adler32}")
 
@@ -147,7 +158,7 @@ def _stage_out(run: Run) -> None:
     pause_s = run.setting.pause_s
     while True:
         try:
-            stored = stage_out(run.spec, run.setting.folder, run.setting.work, run.stop, run.log)
+            stored = stage_out(run.spec, run.setting.folder, run.setting.work, run.stop, run.log, run.storages())
             break
         except Failure as failure:
             # The payload's work is done: waiting for the storage is cheaper than doing it again.

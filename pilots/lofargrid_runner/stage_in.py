@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -9,17 +10,21 @@ from .contract import InputFile, Reason, Transfer
 from .failure import Failure, scratch_failure
 from .names import harmless_path
 from .stop import Stop
-from .transfers import CHUNK_BYTES, Source, storage_of
+from .transfers import CHUNK_BYTES, Source, Storage, Storages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # pragma: no cover
-    from typing import BinaryIO
+    from contextlib import AbstractContextManager
+
+    from .remote import Stream
 
 MEASUREMENT_SET = "Type = Measurement Set"
 
 
-def stage_in(entry: InputFile, folder: str, work: str, stop: Stop) -> Transfer:
+def stage_in(entry: InputFile, folder: str, work: str, stop: Stop, storages: Storages) -> Transfer:
     """Bring one input to its place in the work directory, from its URL or from where it was carried in ``folder``.
+
+    Without a checksum in ``entry`` it is compared with the one that its storage keeps, if that keeps any.
 
     Raises
     ------
@@ -30,7 +35,25 @@ def stage_in(entry: InputFile, folder: str, work: str, stop: Stop) -> Transfer:
     label = f"{entry.name} ({entry.url})"
     path = os.path.join(work, harmless_path(entry.path, "path"))
     place = os.path.join(folder, harmless_path(entry.carried, "carried")) if entry.carried else entry.url
-    with _open(place, label) as stream:
+    try:
+        storage = storages.of(place)
+        if entry.adler32 is None and not entry.carried:
+            entry = entry._replace(adler32=storage.checksum(place))
+        source = _bring(entry, storage, place, work, path, stop)
+    except Failure as failure:  # a storage knows its cause, and not for what it was asked
+        told = failure.detail if failure.detail.startswith(label) else f"{label}: {failure.detail}"
+        raise Failure(failure.reason, told) from failure
+    if entry.carried:  # it would take its space twice
+        os.unlink(place)
+    if entry.kind == "ms":
+        _require_measurement_set(path, label)
+    seconds = round(time.monotonic() - began, 3)
+    return Transfer(entry.name, entry.url, source.size, seconds, source.adler32, entry.adler32 is not None)
+
+
+def _bring(entry: InputFile, storage: Storage, place: str, work: str, path: str, stop: Stop) -> Source:
+    label = f"{entry.name} ({entry.url})"
+    with _opened(storage, place, label) as stream:
         source = Source(stream, label, stop)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -41,19 +64,12 @@ def stage_in(entry: InputFile, folder: str, work: str, stop: Stop) -> Transfer:
                 verify(entry, source, label)
         except OSError as error:
             raise scratch_failure(error, work) from error
-    if entry.carried:  # it would take its space twice
-        os.unlink(place)
-    if entry.kind == "ms":
-        _require_measurement_set(path, label)
-    seconds = round(time.monotonic() - began, 3)
-    return Transfer(entry.name, entry.url, source.size, seconds, source.adler32, entry.adler32 is not None)
+    return source
 
 
-def _open(url: str, label: str) -> BinaryIO:
+def _opened(storage: Storage, url: str, label: str) -> AbstractContextManager[Stream]:
     try:
-        return storage_of(url).open(url)
-    except ValueError as error:
-        raise Failure(Reason.INPUT_UNREADABLE, f"{label}: {error}") from error
+        return contextlib.closing(storage.open(url))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Failure(Reason.INPUT_MISSING, f"{label}: {error.strerror}") from error
     except IsADirectoryError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from .failure import FULL, Failure
 from .log import Log
 from .names import harmless_name, harmless_path
 from .stop import Stop
-from .transfers import CHUNK_BYTES, Sink, Source, Storage, storage_of
+from .transfers import CHUNK_BYTES, Sink, Source, Storage, Storages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # pragma: no cover
@@ -28,7 +29,9 @@ class Stored(NamedTuple):
     transfer: Transfer
 
 
-def stage_out(spec: JobSpec, folder: str, work: str, stop: Stop, log: Log) -> list[Stored]:
+def stage_out(
+    spec: JobSpec, folder: str, work: str, stop: Stop, log: Log, storages: Storages
+) -> list[Stored]:  # fmt: skip
     """Store all outputs as ``<filename>.<attempt>`` in the job's destination, or in ``folder`` to be carried there.
 
     Raises
@@ -39,13 +42,14 @@ def stage_out(spec: JobSpec, folder: str, work: str, stop: Stop, log: Log) -> li
     for output in spec.outputs:
         _require(output, work)
     home = os.path.join(folder, harmless_name(spec.carry, "carry")) if spec.carry else spec.destination
+    storage = storages.of(home) if home.startswith("/") or ":" in home else storages.of("/")
     stored: list[Stored] = []
     try:
         for output in spec.outputs:
-            stored.append(_store(output, spec, home, work, stop, log))
+            stored.append(_store(output, spec, storage, home, work, stop, log))
     except BaseException:
         for one in stored:
-            _withdraw(_url(home, one.file.filename), log)
+            _withdraw(storage, _url(home, one.file.filename), log)
         raise
     return stored
 
@@ -60,11 +64,12 @@ def _require(output: OutputFile, work: str) -> None:
         raise Failure(Reason.OUTPUT_MISSING, f"{where} is {found} where {expected} is expected")
 
 
-def _store(output: OutputFile, spec: JobSpec, home: str, work: str, stop: Stop, log: Log) -> Stored:
+def _store(
+    output: OutputFile, spec: JobSpec, storage: Storage, home: str, work: str, stop: Stop, log: Log
+) -> Stored:  # fmt: skip
     began = time.monotonic()
     filename = f"{output.filename}.{spec.attempt}"
     url = _url(home, filename)
-    storage = _storage(url)
     try:
         earlier = _earlier(storage, url, stop, log)
         sink = _send(storage, url, os.path.join(work, harmless_path(output.path, "path")), output.pack, stop)
@@ -74,7 +79,7 @@ def _store(output: OutputFile, spec: JobSpec, home: str, work: str, stop: Stop, 
         raise _storage_failure(error, storage, url) from error
     if earlier not in (None, sink.adler32):
         log.line(f"stage-out: {filename} had other content before: adler32 {earlier}, now {sink.adler32}")
-    _require_size(storage, url, sink.size, log)
+    _require_whole(storage, url, sink, log)
     log.line(f"stage-out: {filename}: {sink.size} bytes, adler32 {sink.adler32}")
     seconds = round(time.monotonic() - began, 3)
     url = _url(spec.destination, filename)
@@ -87,13 +92,6 @@ def _store(output: OutputFile, spec: JobSpec, home: str, work: str, stop: Stop, 
 def _url(folder: str, filename: str) -> str:
     is_path = folder.startswith("/") or ":" not in folder
     return f"{folder.rstrip('/')}/{filename if is_path else _quoted(filename)}"
-
-
-def _storage(url: str) -> Storage:
-    try:
-        return storage_of(url)
-    except ValueError as error:
-        raise Failure(Reason.STAGE_OUT_FAILED, str(error)) from error
 
 
 def _send(storage: Storage, url: str, path: str, pack: bool, stop: Stop) -> Sink:
@@ -129,18 +127,21 @@ def _earlier(storage: Storage, url: str, stop: Stop, log: Log) -> str | None:
     size = storage.size(url)
     if size is None:
         return None
-    with storage.open(url) as stream:
+    with contextlib.closing(storage.open(url)) as stream:
         source = Source(stream, url, stop)
         source.drain()
     log.line(f"stage-out: replaces {url} of an earlier run: {size} bytes, adler32 {source.adler32}")
     return source.adler32
 
 
-def _require_size(storage: Storage, url: str, sent: int, log: Log) -> None:
-    found = storage.size(url)
-    if found != sent:
-        _withdraw(url, log)
-        raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: {sent} bytes were sent, {found} stand there")
+def _require_whole(storage: Storage, url: str, sent: Sink, log: Log) -> None:
+    found, adler32 = storage.size(url), storage.checksum(url)
+    if found != sent.size:
+        _withdraw(storage, url, log)
+        raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: {sent.size} bytes were sent, {found} stand there")
+    if adler32 not in (None, sent.adler32):
+        _withdraw(storage, url, log)
+        raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: adler32 {sent.adler32} was sent, {adler32} stands there")
 
 
 def _storage_failure(error: OSError, storage: Storage, url: str) -> Failure:
@@ -148,11 +149,11 @@ def _storage_failure(error: OSError, storage: Storage, url: str) -> Failure:
     return Failure(Reason.STAGE_OUT_FAILED, f"cannot store {url}: {error.strerror or error}{free}")
 
 
-def _withdraw(url: str, log: Log) -> None:
+def _withdraw(storage: Storage, url: str, log: Log) -> None:
     try:
-        storage_of(url).remove(url)
+        storage.remove(url)
         log.line(f"stage-out: removed {url} again")
-    except OSError as error:
+    except (OSError, Failure) as error:
         log.line(f"stage-out: could not remove {url}: {error}")
 
 

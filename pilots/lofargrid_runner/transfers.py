@@ -1,12 +1,12 @@
 """Storage by URL scheme, and the checksum that is taken of every byte that passes.
 
-A new protocol is one more entry of `STORAGES`: five functions that take a URL.
+Local disks are an entry of `STORAGES`; grid storages are reached through tools, see `lofargrid_runner.tools`.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from . import local
@@ -18,46 +18,71 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # pragma: no cover
     from typing import BinaryIO
 
+    from .remote import Manner, Stream
+
 CHUNK_BYTES = 1 << 20
 
 
 class Storage(NamedTuple):
-    """How files of one URL scheme are read and written. All raise OSError.
+    """How files of one URL scheme are read and written. All raise OSError, or Failure if they know the cause.
 
     ``open`` gives a stream of the whole file. ``store`` lets its second argument write the content, and
     guarantees: when it returns the file stands complete under its name, when it raises nothing does.
-    ``size`` is None where there is no such file. ``remove`` may be called for what is not there.
-    ``free`` says in words how much space is left.
+    ``size`` is None where there is no such file, ``checksum`` where nobody keeps one. ``remove`` may be called for
+    what is not there. ``free`` says in words how much space is left.
     """
 
-    open: Callable[[str], BinaryIO]
+    open: Callable[[str], Stream]
     store: Callable[[str, Callable[[BinaryIO], None]], None]
     size: Callable[[str], int | None]
     remove: Callable[[str], None]
     free: Callable[[str], str]
+    checksum: Callable[[str], str | None] = lambda _: None
 
 
 STORAGES = {"file": Storage(local.open_file, local.store, local.size, local.remove, local.free)}
 
 
-def storage_of(url: str) -> Storage:
-    """Choose the storage by the scheme of a URL.
+class Storages:
+    """The storages that this node reaches: its own disks, and those that it has a tool for.
 
-    Raises
-    ------
-    ValueError
-        This runner does not speak that scheme.
+    Parameters
+    ----------
+    manner
+        How they are spoken to.
+    environment
+        The one that the batch system gave us: PATH, and where proxy and authorities are.
+    tools
+        Those that may be used, the best first; the first one that is here and speaks a URL's protocol is.
     """
-    scheme = "file" if url.startswith("/") else url.partition(":")[0]
-    if scheme not in STORAGES:
-        raise ValueError(f"this runner cannot transfer {url}: it speaks {', '.join(STORAGES)}")
-    return STORAGES[scheme]
+
+    def __init__(self, manner: Manner, environment: Mapping[str, str], tools: Sequence[str]) -> None:
+        self._manner = manner
+        self._environment = environment
+        self._tools = tools
+
+    def of(self, url: str) -> Storage:
+        """Choose the storage by the scheme of a URL.
+
+        Raises
+        ------
+        Failure
+            ``SOFTWARE_MISSING``: no tool of this node speaks it.
+        """
+        scheme = "file" if url.startswith("/") else url.partition(":")[0]
+        if scheme in STORAGES:
+            return STORAGES[scheme]
+        from .clients import client_of
+        from .remote import Remote
+
+        remote = Remote(client_of(scheme, self._tools, self._environment, self._manner), self._manner)
+        return Storage(remote.open, remote.store, remote.size, remote.remove, remote.free, remote.checksum)
 
 
 class Source:
     """A readable stream that counts and sums what passes, and hears the wish to stop."""
 
-    def __init__(self, stream: BinaryIO, label: str, stop: Stop) -> None:
+    def __init__(self, stream: Stream, label: str, stop: Stop) -> None:
         self._stream = stream
         self._label = label
         self._stop = stop

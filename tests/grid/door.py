@@ -53,6 +53,11 @@ RIGHTS = """\
 x production /lofar a
 o lofar /lofar rl
 """
+GFAL = """\
+#!/bin/sh
+export GFAL_PYTHONBIN=/usr/bin/python3 PYTHONPATH="{python}" GFAL_PLUGIN_DIR="{plugins}" GFAL_CONFIG_DIR="{config}"
+exec "{program}" "$@"
+"""
 
 
 def storage_prefix() -> Path:
@@ -161,3 +166,25 @@ class Door:
                 **self._ports,
             )
         )
+
+
+def commands(folder: Path) -> Path:
+    """Make a folder with the clients' commands, as a node has them on PATH."""
+    prefix = storage_prefix()
+    machine = next((prefix / "usr" / "lib").glob("*-linux-gnu"))
+    found = folder / "bin"
+    found.mkdir()
+    for program in (prefix / "usr" / "bin").glob("xrd[cf]*"):
+        (found / program.name).symlink_to(program)
+    for program in (prefix / "usr" / "bin").glob("gfal-*"):
+        wrapper = found / program.name
+        wrapper.write_text(
+            GFAL.format(
+                python=f"{prefix}/usr/lib/python3/dist-packages",
+                plugins=machine / "gfal2-plugins",
+                config=f"{prefix}/etc/gfal2.d",
+                program=program,
+            )
+        )
+        wrapper.chmod(0o755)
+    return found

@@ -1,0 +1,189 @@
+"""A storage that is reached by calling a tool."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+
+from .causes import cause_of
+from .contract import Reason
+from .failure import Failure
+from .process import Process, Program, dismiss, guard
+from .remote import Client, Facts, Manner
+from .tools import Tool, adler32_in, size_in
+from .watch import Bounds, execute
+
+TAIL_BYTES = 4000
+LEAST_BYTES_A_S = 1e6  # a slower upload is taken for one that hangs
+ASK_S = 300.0
+END = "-----END CERTIFICATE-----"
+
+
+class Called(Client):
+    """Speaks to a storage through a tool.
+
+    Parameters
+    ----------
+    tool
+        How it is called.
+    environment
+        The one that the batch system gave us: tools are the node's own.
+    manner
+        How long is waited, and what is heard meanwhile.
+    """
+
+    def __init__(self, tool: Tool, environment: Mapping[str, str], manner: Manner) -> None:
+        self.resumes = tool.resumes
+        self._tool = tool
+        self._environment = environment
+        self._manner = manner
+
+    def open(self, url: str, offset: int) -> Piped:
+        """See `Client.open`."""
+        return Piped(self._program(self._tool.read(url, offset)), self._manner)
+
+    def put(self, path: str, url: str) -> None:
+        """See `Client.put`."""
+        self._call(self._tool.write(path, url), self._manner.stall_s + os.stat(path).st_size / LEAST_BYTES_A_S)
+
+    def facts(self, url: str) -> Facts | None:
+        """See `Client.facts`."""
+        try:
+            said = self._call(self._tool.stat(url), ASK_S)
+        except Failure as failure:
+            if failure.reason is Reason.INPUT_MISSING or cause_of("stage-in", failure.detail) is Reason.INPUT_MISSING:
+                return None
+            raise
+        size = size_in(said)
+        if size is None:
+            raise Failure(Reason.STORAGE_UNAVAILABLE, f"{url}: its size was not told: {_last(said)}")
+        if self._tool.checksum(url) != self._tool.stat(url):
+            try:
+                said = self._call(self._tool.checksum(url), ASK_S)
+            except Failure as failure:
+                if failure.reason is Reason.STOPPED:
+                    raise
+                return Facts(size, None)
+        return Facts(size, adler32_in(said))
+
+    def remove(self, url: str) -> None:
+        """See `Client.remove`."""
+        self._call(self._tool.remove(url), ASK_S)
+
+    def _program(self, words: Sequence[str]) -> Program:
+        path = which(words[0], self._environment)
+        return Program(path or words[0], words, self._environment, "/")
+
+    def _call(self, words: Sequence[str], limit_s: float) -> str:
+        """Let a tool do its work, and tell what it printed."""
+        out, said = bytearray(), bytearray()
+        bounds = Bounds(time.monotonic() + limit_s, float("inf"), 2.0, self._manner.keep)
+        ending = execute(self._program(words), bounds, self._manner.stop, out.extend, said.extend)
+        self._manner.stop.check()
+        if ending.breach is not None:
+            raise Failure(Reason.STORAGE_UNAVAILABLE, f"{words[0]} did not end within {limit_s:.0f} s")
+        if ending.exit_code != 0:
+            raise _failed(words[0], bytes(said) or bytes(out), ending.exit_code, ending.signal, self._manner)
+        return out.decode(errors="replace")
+
+
+class Piped:
+    """What a tool puts on standard output, as a stream. Closing it ends the tool."""
+
+    def __init__(self, program: Program, manner: Manner) -> None:
+        self._name = next((one for one in program.arguments if one.startswith("gfal-")), program.arguments[0])
+        self._manner = manner
+        self._held = bytearray()
+        self._said = bytearray()
+        self._watchman = guard(manner.keep)
+        ear = self._watchman.ear if self._watchman else None
+        self._process: Process | None = None
+        try:
+            self._process = Process(program, self._held.extend, self._said.extend, ear)
+        except OSError:
+            self.close()
+            raise
+
+    def read(self, size: int) -> bytes:
+        """Read ``size`` bytes; fewer only at the end.
+
+        Raises
+        ------
+        Failure
+            The tool ended badly, or nothing came for too long.
+        """
+        heard = time.monotonic()
+        while len(self._held) < size and self._process:
+            before = len(self._held)
+            self._process.pump(1.0, self._manner.stop.wake)
+            self._manner.stop.drain()
+            self._manner.stop.check()
+            del self._said[:-TAIL_BYTES]
+            if len(self._held) > before:
+                heard = time.monotonic()
+            elif self._process.ended():
+                self._end()
+            elif time.monotonic() > heard + self._manner.stall_s:
+                what = f"{self._name}: nothing came for {self._manner.stall_s:g} s"
+                raise Failure(Reason.STORAGE_UNAVAILABLE, f"{what}; {_last(self._words())}".rstrip("; "))
+        data = bytes(self._held[:size])
+        del self._held[:size]
+        return data
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        assert process, "it ends once"
+        process.sweep()
+        self.close()
+        if process.exit_code != 0:
+            raise _failed(self._name, bytes(self._said), process.exit_code, process.signal, self._manner)
+
+    def _words(self) -> str:
+        return self._said.decode(errors="replace")
+
+    def close(self) -> None:
+        """End the tool if it has not."""
+        process, self._process = self._process, None
+        if process:
+            process.sweep()
+        watchman, self._watchman = self._watchman, None
+        if watchman:
+            dismiss(watchman)
+
+
+def which(name: str, environment: Mapping[str, str]) -> str:
+    """Find a program on PATH; empty if it is not there."""
+    for folder in environment.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, manner: Manner) -> Failure:
+    text = said[-TAIL_BYTES:].decode(errors="replace")
+    how = f"exit code {exit_code}" if signal is None else f"signal {signal}"
+    reason = cause_of(manner.stage, text, exit_code, signal)
+    if reason is Reason.CREDENTIAL_EXPIRED and not has_expired(manner.proxy):
+        reason = Reason.CREDENTIAL_REFUSED  # XRootD has one word for both
+    return Failure(reason, f"{name}: {_last(text) or 'no word'} ({how})")
+
+
+def has_expired(proxy: str) -> bool:
+    """Whether a proxy's time is over, as far as it can be read; one that cannot be is worth no more."""
+    try:
+        with open(proxy, encoding="ascii", errors="replace") as file:
+            content = ssl.PEM_cert_to_DER_cert(file.read().partition("-----END CERTIFICATE")[0] + END)
+    except (OSError, ValueError):
+        return True
+    # Its validity, in DER: from, and until.
+    found = re.search(rb"\x30\x1e\x17\x0d\d{12}Z\x17\x0d(\d{12}Z)", content)
+    return not found or time.strptime(found[1].decode(), "%y%m%d%H%M%SZ") < time.gmtime()
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""

@@ -1,0 +1,143 @@
+"""Our own client for https, for nodes that have no tool."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+from collections.abc import Mapping
+from urllib.parse import urljoin, urlsplit
+
+from .causes import cause_of
+from .contract import Reason
+from .failure import Failure
+from .remote import Client, Facts, Manner
+from .tools import Access, adler32_in, web
+
+CHUNK_BYTES = 1 << 20
+REDIRECTIONS = 5
+ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
+
+
+class Https(Client):
+    """Speaks to a storage by itself, with the proxy as its certificate."""
+
+    resumes = True
+
+    def __init__(self, access: Access, manner: Manner) -> None:
+        self._manner = manner
+        self._context = ssl.create_default_context()
+        try:
+            if access.authorities:
+                self._context.load_verify_locations(capath=access.authorities)
+            if access.proxy:
+                self._context.load_cert_chain(access.proxy)
+        except (OSError, ssl.SSLError) as error:
+            raise Failure(Reason.CREDENTIAL_EXPIRED, f"the proxy {access.proxy} cannot be used: {error}") from error
+
+    def open(self, url: str, offset: int) -> Body:
+        """See `Client.open`."""
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
+        answer = self._ask("GET", url, headers)
+        if offset and answer.status != http.client.PARTIAL_CONTENT:
+            raise Failure(Reason.INPUT_UNREADABLE, f"{url}: the storage does not read from byte {offset} on")
+        return Body(answer, self._manner)
+
+    def put(self, path: str, url: str) -> None:
+        """See `Client.put`."""
+        self._ask("PUT", url, {}, path).close()
+
+    def facts(self, url: str) -> Facts | None:
+        """See `Client.facts`."""
+        try:
+            answer = self._ask("HEAD", url, ASKING)
+        except NotThereError:
+            return None
+        answer.close()
+        if answer.length is None:
+            raise Failure(Reason.STORAGE_UNAVAILABLE, f"{url}: its size was not told")
+        return Facts(int(answer.headers["Content-Length"]), adler32_in(answer.headers.get("Digest", "")))
+
+    def remove(self, url: str) -> None:
+        """See `Client.remove`."""
+        self._ask("DELETE", url, {}).close()
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], path: str = "") -> http.client.HTTPResponse:
+        """Ask, also where it is sent on to, but never without encryption."""
+        place = web(url)
+        for _ in range(REDIRECTIONS):
+            self._manner.stop.check()
+            answer = self._asked(method, place, headers, path)
+            sent_on = answer.headers.get("Location") if 300 <= answer.status < 400 else None
+            if sent_on is None:
+                return _good(answer, url, self._manner.stage)
+            answer.close()
+            place = urljoin(place, sent_on)
+            if not place.startswith("https:"):
+                raise Failure(Reason.CREDENTIAL_REFUSED, f"{url}: it sends us on to an address without encryption")
+        raise Failure(Reason.STORAGE_UNAVAILABLE, f"{url}: it sends us on and on")
+
+    def _asked(self, method: str, place: str, headers: Mapping[str, str], path: str) -> http.client.HTTPResponse:
+        parts = urlsplit(place)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        line = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, context=self._context, timeout=self._manner.stall_s
+        )
+        try:
+            if path:
+                with open(path, "rb") as file:
+                    size = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
+                    line.request(method, target, file, {**headers, **size})
+            else:
+                line.request(method, target, headers=dict(headers))
+            answer = line.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            line.close()
+            raise _broken(error, place, self._manner.stage) from error
+        if line.sock:  # the answer holds it for as long as it is read
+            line.sock.close()
+            line.sock = None
+        return answer
+
+
+class Body:
+    """The content of an answer as a stream."""
+
+    def __init__(self, answer: http.client.HTTPResponse, manner: Manner) -> None:
+        self._answer = answer
+        self._manner = manner
+
+    def read(self, size: int) -> bytes:
+        """Read ``size`` bytes; fewer only at the end."""
+        self._manner.stop.check()
+        try:
+            data = self._answer.read(size)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error, "while reading", self._manner.stage) from error
+        if len(data) < size and self._answer.length:
+            raise Failure(Reason.STORAGE_UNAVAILABLE, f"it broke off {self._answer.length} bytes before the end")
+        return data
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._answer.close()
+
+
+class NotThereError(Failure):
+    """There is no such file."""
+
+
+def _good(answer: http.client.HTTPResponse, url: str, stage: str) -> http.client.HTTPResponse:
+    if answer.status < 300:
+        return answer
+    said = f"HTTP {answer.status} {answer.reason}"
+    answer.close()
+    kind = NotThereError if answer.status in (http.client.NOT_FOUND, http.client.GONE) else Failure
+    raise kind(cause_of(stage, said), f"{url}: {said}")
+
+
+def _broken(error: Exception, place: str, stage: str) -> Failure:
+    """A connection that could not be made, or broke. What is wrong with a certificate stands in the words."""
+    if isinstance(error, ssl.SSLError):
+        return Failure(cause_of(stage, f"SSL: {error}"), f"{place}: {error}")
+    return Failure(Reason.STORAGE_UNAVAILABLE, f"{place}: {error or type(error).__name__}")

@@ -1,0 +1,180 @@
+"""The runner at the doors of a real XRootD storage, with real proxies, through every tool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lofargrid_runner.contract import InputFile, OutputFile, Reason, Report
+from lofargrid_runner.runner import Setting, run
+
+from lofargrid.recipes.sandboxes import pack_runner
+from tests.grid.authority import Authority, Holder
+from tests.grid.door import Door, commands
+from tests.grid.voms import MEMBER, PRODUCTION, VO
+from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell
+
+pytestmark = pytest.mark.service
+
+WAYS = [("gfal-copy", "root"), ("gfal-copy", "davs"), ("xrdcp", "root"), ("curl", "davs"), ("https", "davs")]
+LARGE = bytes(range(256)) * 20_000
+OUT = OutputFile("o", "o", "o.h5")
+
+
+@pytest.fixture(scope="module")
+def vo(tmp_path_factory: pytest.TempPathFactory) -> VO:
+    folder = tmp_path_factory.mktemp("a vo")
+    return VO(folder, Authority(folder))
+
+
+@pytest.fixture(scope="module")
+def janneke(vo: VO) -> Holder:
+    return vo.authority.user("People", "Janneke de Vries")
+
+
+@pytest.fixture(scope="module")
+def door(vo: VO) -> Iterator[Door]:
+    with Door(vo, "T1") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def proxies(vo: VO, janneke: Holder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("proxies")
+    return {
+        "production": vo.proxy(folder / "production", janneke, PRODUCTION, MEMBER),
+        "member": vo.proxy(folder / "member", janneke, MEMBER),
+        "nobody": vo.proxy(folder / "nobody", janneke),
+        "expired": vo.proxy(folder / "expired", janneke, MEMBER, hours=1, pastproxy="2:00"),
+        "expired VO": vo.proxy(folder / "expired-vo", janneke, MEMBER, vomslife=1, pastac="2:00"),
+    }
+
+
+@dataclass(frozen=True)
+class Way:
+    """A node with one tool, and the URLs that it speaks."""
+
+    tool: str
+    start: str
+    attempt: Attempt
+    proxies: dict[str, Path]
+
+    def run(self, holder: str = "member", stall_s: float = 60, **changes: object) -> Report:
+        attempt = self.attempt
+        attempt.environment["X509_USER_PROXY"] = str(self.proxies[holder])
+        attempt.write(tools=(self.tool,), **changes)
+        setting = Setting(str(attempt.folder), str(attempt.work), attempt.environment, pause_s=0.1, stall_s=stall_s)
+        return run(attempt.spec, setting)
+
+    def url(self, name: str) -> str:
+        return f"{self.start}/{name}"
+
+
+@pytest.fixture(params=WAYS, ids=" ".join)
+def way(
+    request: pytest.FixtureRequest, tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]
+) -> Way:  # fmt: skip
+    tool, protocol = request.param
+    attempt = Attempt(tmp_path, pack_runner(tmp_path))
+    attempt.environment |= {**vo.environment, "PATH": f"{commands(tmp_path)}:{os.environ['PATH']}"}
+    return Way(tool, door.root if protocol == "root" else door.davs, attempt, proxies)
+
+
+def put(door: Door, name: str, content: bytes) -> None:
+    path = door.file(f"/lofar/{name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def plain(url: str, **changes: object) -> InputFile:
+    return InputFile("cal", "", url, "in/cal.h5")._replace(**changes)
+
+
+def test_a_file_comes_whole_and_is_compared_with_the_checksum_that_the_storage_keeps(way: Way, door: Door) -> None:
+    put(door, "a.h5", LARGE)
+    report = way.run(inputs=(plain(way.url("a.h5")),), commands=(shell(f"test $(wc -c < in/cal.h5) = {len(LARGE)}"),))
+    assert report.succeeded, report.detail
+    (transfer,) = report.transfers
+    assert (transfer.size_bytes, transfer.adler32, transfer.verified) == (len(LARGE), adler(LARGE), True)
+
+
+def test_a_tar_is_unpacked_as_it_comes(way: Way, door: Door) -> None:
+    content = measurement_set()
+    put(door, "L1.tar", content)
+    entry = InputFile("one", "SB000", way.url("L1.tar"), "in.MS", True, "ms", len(content), adler(content))
+    assert way.run(inputs=(entry,), commands=(shell("test -f in.MS/table.dat"),)).succeeded
+
+
+def test_an_output_is_stored_under_the_attempts_name_and_stands_there_with_its_checksum(way: Way, door: Door) -> None:
+    folder = f"out-{way.tool}-{way.start[:4]}"
+    report = way.run(
+        "production", outputs=(OUT,), commands=(shell("printf solutions > o"),), destination=way.url(folder)
+    )
+    assert report.succeeded, report.detail
+    (stored,) = report.outputs
+    assert stored.url == way.url(f"{folder}/o.h5.t1-7")
+    assert door.file(stored.url).read_bytes() == b"solutions"
+    again = way.run("production", outputs=(OUT,), commands=(shell("printf other > o"),), destination=way.url(folder))
+    assert again.succeeded, again.detail
+    assert door.file(stored.url).read_bytes() == b"other"
+    assert "had other content before" in way.attempt.log
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"adler32": "00000001"}, Reason.INPUT_CORRUPT), ({"size_bytes": 1}, Reason.INPUT_CORRUPT)],
+)
+def test_what_is_not_what_the_list_says_is_corrupt(
+    way: Way, door: Door, changes: dict[str, object], reason: Reason
+) -> None:
+    put(door, "a.h5", LARGE)
+    report = way.run(inputs=(plain(way.url("a.h5"), **changes),))
+    assert (report.reason, report.stage) == (reason, "stage-in")
+
+
+def test_a_file_that_is_not_there_is_missing(way: Way) -> None:
+    report = way.run(inputs=(plain(way.url("none.h5"), adler32="00000001"),))
+    assert report.reason == Reason.INPUT_MISSING, report.detail
+    assert "cal (" in report.detail
+
+
+@pytest.mark.parametrize("holder", ["nobody", "expired VO"])
+def test_who_is_not_of_the_vo_is_refused(way: Way, door: Door, holder: str) -> None:
+    put(door, "a.h5", LARGE)
+    report = way.run(holder, inputs=(plain(way.url("a.h5"), adler32=adler(LARGE)),))
+    assert report.reason == Reason.CREDENTIAL_REFUSED, report.detail
+
+
+def test_a_proxy_that_expired_is_told_as_one(way: Way, door: Door) -> None:
+    put(door, "a.h5", LARGE)
+    report = way.run("expired", inputs=(plain(way.url("a.h5"), adler32=adler(LARGE)),))
+    assert report.reason == Reason.CREDENTIAL_EXPIRED, report.detail
+
+
+def test_a_member_without_the_role_may_not_store_and_leaves_nothing(way: Way, door: Door) -> None:
+    folder = f"refused-{way.tool}-{way.start[:4]}"
+    report = way.run("member", outputs=(OUT,), commands=(shell("echo > o"),), destination=way.url(folder))
+    assert (report.reason, report.stage) == (Reason.CREDENTIAL_REFUSED, "stage-out"), report.detail
+    assert not door.file(way.url(folder)).exists()
+
+
+def test_a_door_that_says_nothing_is_unavailable(way: Way, door: Door) -> None:
+    put(door, "a.h5", LARGE)
+    door.pause()
+    try:
+        report = way.run(stall_s=1, inputs=(plain(way.url("a.h5"), adler32=adler(LARGE)),))
+    finally:
+        door.go_on()
+    assert report.reason == Reason.STORAGE_UNAVAILABLE, report.detail
+
+
+def test_a_door_that_is_closed_is_unavailable(way: Way) -> None:
+    host = way.start.split("/")[2]
+    url = way.url("a.h5").replace(host, "localhost:1")
+    patience = {"XRD_CONNECTIONWINDOW": "1", "XRD_CONNECTIONRETRY": "1"}
+    way.attempt.environment.update(patience)
+    report = way.run(inputs=(plain(url, adler32="00000001"),))
+    assert report.reason == Reason.STORAGE_UNAVAILABLE, report.detail

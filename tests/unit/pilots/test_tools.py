@@ -1,0 +1,204 @@
+"""How tools are called, and how what they say is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from lofargrid_runner import clients
+from lofargrid_runner.called import Called, has_expired
+from lofargrid_runner.contract import Reason
+from lofargrid_runner.failure import Failure
+from lofargrid_runner.https import Https
+from lofargrid_runner.log import Log
+from lofargrid_runner.remote import Client, Facts, Manner, Resumed
+from lofargrid_runner.stop import Stop
+from lofargrid_runner.tools import TOOLS, Access, adler32_in, door, path_at, size_in, web
+
+from tests.grid.authority import Holder
+from tests.grid.proxies import signed, written
+
+ACCESS = Access("/tmp/proxy", "/etc/certificates")
+
+
+@pytest.fixture
+def manner(tmp_path: Path) -> Manner:
+    return Manner("stage-in", Stop(), Log(str(tmp_path / "log")), str(tmp_path), pause_s=0.01)
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        ("Path:   /lofar/a\nId:     921\nSize:   20000000\nMTime:  2026", 20000000),
+        ("  File: 'davs://h/a'\n  Size: 12\tregular file\n", 12),
+        ("HTTP/1.1 307 Moved\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 42\r\n", 42),
+        ("nothing of that", None),
+    ],
+)
+def test_a_size_is_read_from_what_each_tool_says(said: str, size: int | None) -> None:
+    assert size_in(said) == size
+
+
+@pytest.mark.parametrize(
+    ("said", "adler32"),
+    [
+        ("adler32 43aeb4d1", "43aeb4d1"),
+        ("root://h:1//lofar/a c063406c\n", "c063406c"),
+        ("Digest: adler32=C063406\r\n", "0c063406"),
+        ("Digest: md5=1B2M2Y8AsgTpgAmY7PhCfg==,adler32=00000001\r\n", "00000001"),
+        ("Content-Length: 1", None),
+    ],
+)
+def test_a_checksum_is_read_from_what_each_tool_says(said: str, adler32: str | None) -> None:
+    assert adler32_in(said) == adler32
+
+
+def test_a_root_url_is_a_door_and_a_path() -> None:
+    assert door("root://host:1094//pnfs/a b") == "root://host:1094"
+    assert path_at("root://host:1094//pnfs/a b") == "/pnfs/a b"
+
+
+def test_davs_is_what_the_grid_calls_https() -> None:
+    assert web("davs://host/a") == "https://host/a"
+    assert web("https://host/davs:") == "https://host/davs:"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_no_call_holds_more_of_a_credential_than_where_it_lies(name: str) -> None:
+    tool = TOOLS[name](ACCESS)
+    calls = [tool.read("davs://h/a", 0), tool.write("/p", "davs://h/a"), tool.stat("davs://h/a"),
+             tool.checksum("davs://h/a"), tool.remove("davs://h/a")]  # fmt: skip
+    for call in calls:
+        assert any("h/a" in word or word == "/a" or word.startswith("/a?") for word in call), call
+        assert not {"Authorization", "Bearer"} & set(" ".join(call).split())
+
+
+def test_curl_goes_on_where_it_stopped_and_never_without_encryption() -> None:
+    words = TOOLS["curl"](ACCESS).read("davs://h/a", 7)
+    assert " --continue-at 7 https://h/a" in " ".join(words)
+    assert ("--proto-redir", "=https") in pairwise(words)
+
+
+# Which one is taken
+
+
+def have(folder: Path, *names: str) -> dict[str, str]:
+    for name in names:
+        (folder / name).touch(mode=0o755)
+    return {"PATH": str(folder)}
+
+
+def chosen(client: Client) -> str:
+    if isinstance(client, Https):
+        return "https"
+    assert isinstance(client, Called)
+    return client._tool.read("davs://h/a", 0)[0].replace("sh", "gfal-copy")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "order", "here", "taken"),
+    [
+        ("davs", ("gfal-copy", "curl", "https"), ("curl", "gfal-copy", "gfal-stat"), "gfal-copy"),
+        ("davs", ("gfal-copy", "curl", "https"), ("curl",), "curl"),
+        ("davs", ("gfal-copy", "curl", "https"), (), "https"),
+        ("davs", ("https", "curl"), ("curl",), "https"),
+        ("root", ("curl", "xrdcp"), ("curl", "xrdcp", "xrdfs"), "xrdcp"),
+    ],
+)
+def test_the_first_tool_that_is_here_and_speaks_the_protocol_is_taken(
+    tmp_path: Path, manner: Manner, scheme: str, order: tuple[str, ...], here: tuple[str, ...], taken: str
+) -> None:
+    assert chosen(clients.client_of(scheme, order, have(tmp_path, *here), manner)) == taken
+
+
+@pytest.mark.parametrize(("scheme", "order"), [("root", ("xrdcp", "https")), ("davs", ()), ("gsiftp", ("rsync",))])
+def test_without_a_tool_the_software_is_missing(
+    tmp_path: Path, manner: Manner, scheme: str, order: tuple[str, ...]
+) -> None:
+    with pytest.raises(Failure, match=f"cannot speak {scheme}://") as told:
+        clients.client_of(scheme, order, {"PATH": str(tmp_path)}, manner)
+    assert told.value.reason is Reason.SOFTWARE_MISSING
+
+
+# A stream that goes on where it broke
+
+
+class Breaking(Client):
+    """Gives a file in pieces; each number in ``breaks`` is how many bytes one connection lives."""
+
+    def __init__(self, content: bytes, *breaks: int, resumes: bool = True, reason: Reason = Reason.STORAGE_UNAVAILABLE):
+        self.resumes = resumes
+        self.opened: list[int] = []
+        self._content = content
+        self._breaks = list(breaks)
+        self._reason = reason
+
+    def open(self, url: str, offset: int) -> Piece:
+        self.opened.append(offset)
+        return Piece(self._content[offset:], self._breaks.pop(0) if self._breaks else None, self._reason)
+
+    def facts(self, url: str) -> Facts | None:
+        return Facts(len(self._content), None)
+
+
+class Piece:
+    def __init__(self, content: bytes, lives: int | None, reason: Reason) -> None:
+        self._content, self._lives, self._reason = content, lives, reason
+
+    def read(self, size: int) -> bytes:
+        if self._lives is not None and self._lives <= 0:
+            raise Failure(self._reason, "it broke")
+        size = size if self._lives is None else min(size, self._lives)
+        data, self._content = self._content[:size], self._content[size:]
+        self._lives = None if self._lives is None else self._lives - size
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+def whole(stream: Resumed) -> bytes:
+    return b"".join(iter(lambda: stream.read(4), b""))
+
+
+def test_a_stream_that_breaks_goes_on_where_it_broke(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 4, 3)
+    with manner.stop:
+        assert whole(Resumed(client, "davs://h/a", manner)) == b"0123456789"
+    assert client.opened == [0, 4, 7]
+
+
+def test_one_that_breaks_ever_again_in_one_place_is_given_up(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 4, 0, 0, 0, 0)
+    with manner.stop, pytest.raises(Failure, match="it broke"):
+        whole(Resumed(client, "davs://h/a", manner))
+    assert client.opened == [0, 4, 4]
+
+
+@pytest.mark.parametrize("changes", [{"resumes": False}, {"reason": Reason.CREDENTIAL_EXPIRED}])
+def test_one_that_cannot_go_on_or_breaks_for_good_is_not_opened_again(
+    manner: Manner, changes: dict[str, object]
+) -> None:
+    make: Callable[..., Breaking] = Breaking
+    client = make(b"0123456789", 4, **changes)
+    with manner.stop, pytest.raises(Failure, match="it broke"):
+        whole(Resumed(client, "davs://h/a", manner))
+    assert client.opened == [0]
+
+
+# A proxy's time
+
+
+@pytest.mark.parametrize(("hours", "over"), [(1, False), (-1, True)])
+def test_a_proxys_time_is_read_from_its_file(tmp_path: Path, janneke: Holder, hours: float, over: bool) -> None:
+    path = written(tmp_path / "proxy", signed(janneke, hours=hours), janneke)
+    assert has_expired(str(path)) is over
+
+
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no proxy"])
+def test_one_that_cannot_be_read_is_worth_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "proxy").write_text(content)
+    assert has_expired(str(tmp_path / "proxy"))
+    assert has_expired(str(tmp_path / "none"))
