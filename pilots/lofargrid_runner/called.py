@@ -166,7 +166,8 @@ def which(name: str, environment: Mapping[str, str]) -> str:
 def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, manner: Manner) -> Failure:
     text = said[-TAIL_BYTES:].decode(errors="replace")
     how = f"exit code {exit_code}" if signal is None else f"signal {signal}"
-    reason = cause_of(manner.stage, text, exit_code, signal)
+    # One that crashes is taken for a link that breaks: what has come is summed, and it is tried again.
+    reason = Reason.STORAGE_UNAVAILABLE if signal else cause_of(manner.stage, text, exit_code)
     if reason is Reason.CREDENTIAL_EXPIRED and not has_expired(manner.proxy):
         reason = Reason.CREDENTIAL_REFUSED  # XRootD has one word for both
     return Failure(reason, f"{name}: {_last(text) or 'no word'} ({how})")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # pragma: no cover
 
 
 TRIES = 3
+SKIP_BYTES = 1 << 20
 UPLOAD = ".lofargrid-upload"
 
 
@@ -104,7 +105,7 @@ class Resumed:
         while True:
             try:
                 if self._stream is None:
-                    self._stream = self._client.open(self._url, self._offset)
+                    self._stream = self._opened()
                 data = self._stream.read(size)
             except Failure as failure:
                 self.close()
@@ -115,11 +116,27 @@ class Resumed:
             self._offset += len(data)
             return data
 
+    def _opened(self) -> Stream:
+        """Open it where it broke; who can only begin at the first byte passes over what has come already."""
+        if self._client.resumes:
+            return self._client.open(self._url, self._offset)
+        stream = self._client.open(self._url, 0)
+        left = self._offset
+        try:
+            while left:
+                passed = len(stream.read(min(left, SKIP_BYTES)))
+                if not passed:
+                    raise Failure(Reason.INPUT_CORRUPT, f"{self._url}: it became shorter while it was read")
+                left -= passed
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
     def _rest(self, failure: Failure) -> None:
         """Wait before it is opened again, if that may help."""
         self._broke += 1
-        again = self._client.resumes or not self._offset
-        if failure.reason is not Reason.STORAGE_UNAVAILABLE or not again or self._broke >= TRIES:
+        if failure.reason is not Reason.STORAGE_UNAVAILABLE or self._broke >= TRIES:
             raise failure
         pause_s = self._manner.pause_s * 2 ** (self._broke - 1)
         self._manner.log.line(f"{self._url}: {failure.detail}; goes on at byte {self._offset} in {pause_s:g} s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -170,6 +169,23 @@ def test_a_stream_that_breaks_goes_on_where_it_broke(manner: Manner) -> None:
     assert client.opened == [0, 4, 7]
 
 
+def test_a_tool_that_begins_at_the_first_byte_only_passes_over_what_has_come(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 4, 7, resumes=False)
+    with manner.stop:
+        assert whole(Resumed(client, "root://h/a", manner)) == b"0123456789"
+    assert client.opened == [0, 0, 0]
+
+
+def test_a_file_that_became_shorter_is_corrupt(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 6, resumes=False)
+    stream = Resumed(client, "root://h/a", manner)
+    with manner.stop, pytest.raises(Failure) as told:
+        stream.read(6)
+        client._content = b"01"
+        stream.read(6)
+    assert told.value.reason is Reason.INPUT_CORRUPT
+
+
 def test_one_that_breaks_ever_again_in_one_place_is_given_up(manner: Manner) -> None:
     client = Breaking(b"0123456789", 4, 0, 0, 0, 0)
     with manner.stop, pytest.raises(Failure, match="it broke"):
@@ -177,12 +193,8 @@ def test_one_that_breaks_ever_again_in_one_place_is_given_up(manner: Manner) -> 
     assert client.opened == [0, 4, 4]
 
 
-@pytest.mark.parametrize("changes", [{"resumes": False}, {"reason": Reason.CREDENTIAL_EXPIRED}])
-def test_one_that_cannot_go_on_or_breaks_for_good_is_not_opened_again(
-    manner: Manner, changes: dict[str, object]
-) -> None:
-    make: Callable[..., Breaking] = Breaking
-    client = make(b"0123456789", 4, **changes)
+def test_one_that_breaks_for_good_is_not_opened_again(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 4, reason=Reason.CREDENTIAL_EXPIRED)
     with manner.stop, pytest.raises(Failure, match="it broke"):
         whole(Resumed(client, "davs://h/a", manner))
     assert client.opened == [0]
