@@ -9,7 +9,7 @@ demo ?= demo
 # Compiled modules are kept, whatever the caller's environment says: tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor slurm voms grid
+.PHONY: help setup demo test test-fast soak bench lint clean wsclean htcondor slurm voms storage grid
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -41,6 +41,9 @@ slurm: .venv/dev ## unpack Slurm for the cluster that the tests start
 voms: .venv/dev ## unpack the VOMS clients that the tests make proxies with
 	@.ci/install-voms
 
+storage: .venv/dev ## unpack XRootD and gfal2 for the storage that the tests start
+	@.ci/install-storage
+
 grid: .venv/dev wsclean htcondor slurm ## a pool of three sites to play with; Ctrl-C takes it down
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m tests.grid.play
 
@@ -50,7 +53,7 @@ demo: setup ## make a small observation pair, reprocess it, show the image and t
 	@./submit.py demo-result '$(demo)/data'
 	@echo "To look around: export LOFARGRID_DATA='$$PWD/$(demo)/tracker'; ./submit.py status demo"
 
-test: .venv/dev wsclean htcondor slurm voms ## all tests, with the real tools; coverage must reach 95 %
+test: .venv/dev wsclean htcondor slurm voms storage ## all tests, with the real tools; coverage must reach 95 %
 	@rm -f .coverage*
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= -n 2 --dist loadfile -m 'not service'
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest --cov --cov-report= --cov-append -n 2 --dist loadfile -m service
