@@ -17,7 +17,7 @@ from .failure import Failure, scratch_failure
 from .transfers import CHUNK_BYTES, Sink, Source
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import IO, Any, BinaryIO
 
     from typing_extensions import Self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ class Called(Client):
         self._call(self._tool.remove(url), ASK_S)
 
     def _program(self, words: Sequence[str]) -> Program:
-        path = which(words[0], self._environment)
+        path = shutil.which(words[0], path=self._environment.get("PATH", os.defpath))
         return Program(path or words[0], words, self._environment, "/")
 
     def _call(self, words: Sequence[str], limit_s: float) -> str:
@@ -152,15 +153,6 @@ class Piped:
         watchman, self._watchman = self._watchman, None
         if watchman:
             dismiss(watchman)
-
-
-def which(name: str, environment: Mapping[str, str]) -> str:
-    """Find a program on PATH; empty if it is not there."""
-    for folder in environment.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return ""
 
 
 def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, manner: Manner) -> Failure:

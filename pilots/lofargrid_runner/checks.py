@@ -16,7 +16,7 @@ from .stop import Stop, stopped
 from .watch import Bounds, execute
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import Any
 
 CHECK_WALLTIME_S = 600.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 
-from .called import Called, which
+from .called import Called
 from .contract import Reason
 from .failure import Failure
 from .remote import Client, Manner
@@ -29,13 +30,14 @@ def client_of(scheme: str, tools: Sequence[str], environment: Mapping[str, str],
     """
     access = access_of(environment)
     manner = manner._replace(proxy=access.proxy)
+    path = environment.get("PATH", os.defpath)
     for name in tools:
         if name == OWN and scheme in HTTP:
             from .https import Https
 
             return Https(access, manner)
         tool = TOOLS[name](access) if name in TOOLS else None
-        if tool and scheme in tool.schemes and all(which(one, environment) for one in PROGRAMS[name]):
+        if tool and scheme in tool.schemes and all(shutil.which(one, path=path) for one in PROGRAMS[name]):
             return Called(tool, {**PATIENCE, **environment}, manner)
     here = f"of {', '.join(tools)}" if tools else "as no tool is named"
     raise Failure(Reason.SOFTWARE_MISSING, f"this node cannot speak {scheme}://, {here}")

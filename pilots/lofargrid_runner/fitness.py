@@ -12,7 +12,7 @@ from .contract import PilotSpec, Reason
 from .failure import Failure
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 

@@ -14,7 +14,6 @@ from .failure import Failure
 from .remote import Client, Facts, Manner
 from .tools import Access, adler32_in, web
 
-CHUNK_BYTES = 1 << 20
 REDIRECTIONS = 5
 ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
 

@@ -15,7 +15,7 @@ from .failure import Failure
 from .stage_in import measurement_set_problem
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, BinaryIO
 

@@ -22,7 +22,7 @@ from .startd import Offer, Startd
 from .stop import Stop
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 

@@ -12,7 +12,7 @@ from .failure import free_text
 from .report import forget
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import BinaryIO
 
 

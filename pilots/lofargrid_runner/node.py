@@ -10,7 +10,7 @@ from .contract import Limits, Reason
 from .failure import Failure, free_bytes
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import Any
 
 MIB = 1 << 20  # "MB" of limits and reports: what the batch systems mean by it

@@ -14,7 +14,7 @@ from .failure import Failure, scratch_failure
 from .stop import Stop
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 

@@ -13,7 +13,7 @@ from .report import forget
 from .stop import Stop
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import BinaryIO, Protocol
 
     from .log import Log

@@ -8,7 +8,7 @@ import os
 from .contract import REPORT_FILE, Report, to_json
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import Any
 
 

@@ -21,7 +21,7 @@ from .transfers import Storages
 from .watch import Bounds, Ending
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import Any
 
     from .environment import Place

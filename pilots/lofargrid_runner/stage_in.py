@@ -13,7 +13,7 @@ from .stop import Stop
 from .transfers import CHUNK_BYTES, Source, Storage, Storages
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from .remote import Stream

@@ -16,7 +16,7 @@ from .stop import Stop
 from .transfers import CHUNK_BYTES, Sink, Source, Storage, Storages
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import BinaryIO
 
 PLAIN_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")

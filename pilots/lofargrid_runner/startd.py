@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .contract import STARTD_FILE, TOKEN_FILE, PilotSpec
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .release import Release

@@ -10,7 +10,7 @@ from .contract import Reason
 from .failure import Failure
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import Any
 
 ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

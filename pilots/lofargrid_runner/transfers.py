@@ -15,7 +15,7 @@ from .failure import Failure
 from .stop import Stop
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # pragma: no cover
+if TYPE_CHECKING:
     from typing import BinaryIO
 
     from .remote import Manner, Stream

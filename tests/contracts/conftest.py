@@ -7,14 +7,28 @@ import pytest
 
 from lofargrid.recipes.sandboxes import pack_runner
 from tests.contracts.backends import SITE, Condor, Harness, Local, Scripted, Simulated
+from tests.grid.authority import Authority, Holder
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node, Pool
+from tests.grid.voms import VO
 
 
 @pytest.fixture(scope="session")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The true zipapp, as it is shipped."""
     return pack_runner(tmp_path_factory.mktemp("runner"))
+
+
+@pytest.fixture(scope="module")
+def vo(tmp_path_factory: pytest.TempPathFactory) -> VO:
+    """One that nobody has revoked anything in yet."""
+    folder = tmp_path_factory.mktemp("a vo")
+    return VO(folder, Authority(folder))
+
+
+@pytest.fixture(scope="module")
+def janneke(vo: VO) -> Holder:
+    return vo.authority.user("People", "Janneke de Vries")
 
 
 @pytest.fixture(scope="session")

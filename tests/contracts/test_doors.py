@@ -12,7 +12,7 @@ from lofargrid_runner.contract import InputFile, OutputFile, Reason, Report
 from lofargrid_runner.runner import Setting, run
 
 from lofargrid.recipes.sandboxes import pack_runner
-from tests.grid.authority import Authority, Holder
+from tests.grid.authority import Holder
 from tests.grid.door import Door, commands
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell
@@ -22,17 +22,6 @@ pytestmark = pytest.mark.service
 WAYS = [("gfal-copy", "root"), ("gfal-copy", "davs"), ("xrdcp", "root"), ("curl", "davs"), ("https", "davs")]
 LARGE = bytes(range(256)) * 20_000
 OUT = OutputFile("o", "o", "o.h5")
-
-
-@pytest.fixture(scope="module")
-def vo(tmp_path_factory: pytest.TempPathFactory) -> VO:
-    folder = tmp_path_factory.mktemp("a vo")
-    return VO(folder, Authority(folder))
-
-
-@pytest.fixture(scope="module")
-def janneke(vo: VO) -> Holder:
-    return vo.authority.user("People", "Janneke de Vries")
 
 
 @pytest.fixture(scope="module")

@@ -25,17 +25,6 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def vo(tmp_path_factory: pytest.TempPathFactory) -> VO:
-    folder = tmp_path_factory.mktemp("vo")
-    return VO(folder, Authority(folder))
-
-
-@pytest.fixture(scope="module")
-def janneke(vo: VO) -> Holder:
-    return vo.authority.user("People", "Janneke de Vries")
-
-
-@pytest.fixture(scope="module")
 def whole(vo: VO, janneke: Holder, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What the VO says in a proxy, as it stands there."""
     return voms_extension(read_proxy(vo.proxy(tmp_path_factory.mktemp("whole") / "x509up", janneke, MEMBER)).chain)
