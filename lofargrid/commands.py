@@ -1,5 +1,6 @@
 """The only place that starts processes on the submit host: argument lists, never a shell."""
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,11 @@ def run(
 
 
 def start(
-    words: Sequence[str], folder: Path, keep: Sequence[int] = (), log: str = "runner.log"
+    words: Sequence[str],
+    folder: Path,
+    keep: Sequence[int] = (),
+    log: str = "runner.log",
+    also: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one: a session of its own, no terminal.
 
@@ -61,11 +66,14 @@ def start(
         File descriptors that it inherits.
     log
         The file in its folder that takes what it prints.
+    also
+        Variables that it is given beside our own.
     """
     with (folder / log).open("ab") as out:
         return subprocess.Popen(
             words,
             cwd=folder,
+            env={**os.environ, **(also or {})},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

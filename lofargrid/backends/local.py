@@ -61,11 +61,13 @@ class LocalBackend:
         The runner's zipapp.
     slots
         How many run at once.
+    proxy
+        The user's proxy certificate, where attempts are to have another than the one that grid commands find.
     """
 
     name = "local"
 
-    def __init__(self, folder: Path, runner: Path, slots: int) -> None:
+    def __init__(self, folder: Path, runner: Path, slots: int, proxy: Path | None = None) -> None:
         self._active = folder / "active"
         self._ended = folder / "ended"
         self._runner = runner
@@ -73,6 +75,7 @@ class LocalBackend:
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._slots = slots
+        self._also = {"X509_USER_PROXY": str(proxy)} if proxy else {}
         self._ledger = Ledger()
         self._known: set[str] = set()
         self._trouble = ""
@@ -228,7 +231,7 @@ class LocalBackend:
         started = folder / _STARTED
         try:
             started.write_text(" " * _PID_WIDTH)  # room for the process id: once it runs there must be some
-            process = start([*words, "--work", work, "--lock-fd", str(lock)], folder, keep=[lock])
+            process = start([*words, "--work", work, "--lock-fd", str(lock)], folder, keep=[lock], also=self._also)
         except OSError:
             started.unlink(missing_ok=True)
             raise

@@ -19,7 +19,8 @@ Opener = Callable[[Settings, str, Mapping[str, Site]], Backend]
 
 
 def _local(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Backend:
-    return LocalBackend(settings.data / "attempts", pack_runner(settings.data / "runner"), settings.slots)
+    runner = pack_runner(settings.data / "runner")
+    return LocalBackend(settings.data / "attempts", runner, settings.slots, settings.proxy)
 
 
 def _htcondor(settings: Settings, tracker: str, sites: Mapping[str, Site]) -> Backend:

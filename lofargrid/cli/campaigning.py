@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lofargrid.assets import pipeline_folder
+from lofargrid.cli.access import require_access
 from lofargrid.cli.doctor import missing_programs
-from lofargrid.cli.session import Session, refuse_remote_inputs, stamp, told_of
+from lofargrid.cli.session import Session, stamp, told_of
 from lofargrid.cli.text import count, note
 from lofargrid.documents.campaigns import Campaign, Row, read_campaign
 from lofargrid.documents.pipelines import Pipeline, read_pipeline
@@ -108,7 +109,7 @@ class Reading:
         try:
             recipe = self.recipe(row)
             if strict:
-                refuse_remote_inputs(recipe)
+                require_access(recipe, self.session.settings)
         except InputError as error:
             self.faults += error.faults
             return None

@@ -14,10 +14,11 @@ import yaml
 
 from lofargrid.assets import pipeline_folder
 from lofargrid.cli import campaigning, plans, progress
+from lofargrid.cli.access import require_access
 from lofargrid.cli.campaigning import Reading
 from lofargrid.cli.choosing import choose_whole
 from lofargrid.cli.doctor import missing_programs
-from lofargrid.cli.session import Session, refuse_remote_inputs, stamp, told_of
+from lofargrid.cli.session import Session, stamp, told_of
 from lofargrid.cli.text import count, note
 from lofargrid.documents.pipelines import Pipeline, read_pipeline
 from lofargrid.documents.production import read_production
@@ -277,7 +278,7 @@ def _enter_production(session: Session, file: Path, replan: bool, probe: int | N
     stands = plans.standing(session, recipe)
     # Which subbands a probe takes depends on what is found of them.
     if replan or stands == plans.NEW or (probe and stands != plans.UNCHANGED):
-        refuse_remote_inputs(whole)
+        require_access(whole, session.settings)
         whole = _inspected(session, whole, file)
         recipe = probe_of(whole, probe) if probe else whole
     tracker = session.tracker()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lofargrid import assets
@@ -17,7 +18,7 @@ from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites, transfer_url
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
@@ -136,6 +137,7 @@ class Session:
             sandbox=lambda recipe: str(sandboxes.freeze(recipe, root / "sandboxes")),
             scratch=lambda recipe, site: self.scratch(recipe, tracker),
             software=software,
+            turl=partial(transfer_url, sites=self.sites()),
         )
 
     def software(self, release: str) -> Software:
@@ -218,24 +220,6 @@ def told_of(path: Path) -> Iterator[None]:
     except InputError as error:
         faults = [replace(one, file=str(path)) if one.field and not one.file else one for one in error.faults]
         raise InputError(*located(path, faults)) from None
-
-
-def refuse_remote_inputs(recipe: Recipe) -> None:
-    """Refuse inputs that only a grid storage could bring, before anything is entered.
-
-    Raises
-    ------
-    InputError
-        The first such line of each list, and how many there are.
-    """
-    faults = []
-    for role in recipe.pipeline.roles:
-        remote = [one for one in recipe.subbands if one.role == role and not one.url.startswith("file://")]
-        if remote:
-            what = f"{remote[0].url} lies on a grid storage, which is not in this version ({len(remote)} such lines)"
-            faults.append(Fault(what, "Copy the files here and list their paths", remote[0].source, remote[0].line))
-    if faults:
-        raise InputError(*faults)
 
 
 _REMEDIES = {"htcondor": "Install them: pip install 'lofargrid[htcondor]'", "dirac": f"Use {' or '.join(NAMES)}"}

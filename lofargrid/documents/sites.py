@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -188,6 +188,17 @@ def site_of(url: str, sites: Mapping[str, Site]) -> str:
         if folder == "/":
             return ""
         folder = posixpath.dirname(folder)
+
+
+def transfer_url(url: str, sites: Mapping[str, Site]) -> str:
+    """The TURL of a SURL: the same file through the first door that its site names; any other URL as it is."""
+    site = sites.get(site_of(url, sites)) if urlsplit(url).scheme == "srm" else None
+    door = next(iter(site.doors.values()), "") if site else ""
+    if not door:
+        return url
+    # Two slashes begin a path where a single one would mean the user's own folder.
+    slashes = "//" if urlsplit(door).scheme in ("root", "xroot", "gsiftp") else "/"
+    return f"{door.rstrip('/')}{slashes}{quote(path_of(url).lstrip('/'))}"
 
 
 def choose(wanted: str | Sequence[str], sites: Mapping[str, Site]) -> list[str]:

@@ -13,7 +13,7 @@ class Places:
     """Where the engine finds and puts things. The functions take a production's recipe.
 
     ``sandbox`` gives the folder of its frozen sandbox, ``scratch`` the folder URL of its intermediates at a site,
-    ``software`` its release and the versions of the tools in it.
+    ``software`` its release and the versions of the tools in it. ``turl`` gives the URL by which jobs read a file.
     """
 
     owner: str
@@ -21,3 +21,4 @@ class Places:
     sandbox: Callable[[Recipe], str]
     scratch: Callable[[Recipe, Site], str]
     software: Callable[[Recipe], tuple[Software, Mapping[str, str]]]
+    turl: Callable[[str], str] = str

@@ -86,14 +86,19 @@ class Door:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def addresses(self) -> dict[str, str]:
+        """Its doors, as sites.yaml names them."""
+        return {"root": f"root://localhost:{self._ports['root']}", "davs": f"davs://localhost:{self._ports['https']}"}
+
+    @property
     def root(self) -> str:
         """The start of ``root://`` URLs of its files; their path follows."""
-        return f"root://localhost:{self._ports['root']}//lofar"
+        return f"{self.addresses['root']}//lofar"
 
     @property
     def davs(self) -> str:
         """The start of ``davs://`` URLs of its files."""
-        return f"davs://localhost:{self._ports['https']}/lofar"
+        return f"{self.addresses['davs']}/lofar"
 
     def file(self, url: str) -> Path:
         """Where a file of it lies."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,11 @@ def prefix() -> Path:
 
 
 @contextlib.contextmanager
-def opened_pool(nodes: Sequence[Node], hidden: Sequence[Path] = (), path: str = "") -> Iterator[Pool]:
+def opened_pool(
+    nodes: Sequence[Node], hidden: Sequence[Path] = (), job_environment: Mapping[str, str] | None = None
+) -> Iterator[Pool]:
     """Open a pool, and let this process and those that it starts speak to it."""
-    with Pool(prefix(), nodes, hidden, path) as pool, pytest.MonkeyPatch.context() as patch:
+    with Pool(prefix(), nodes, hidden, job_environment) as pool, pytest.MonkeyPatch.context() as patch:
         for name, value in pool.environment.items():
             patch.setenv(name, value)
         import htcondor2

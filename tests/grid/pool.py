@@ -139,7 +139,7 @@ CGROUP_BASE =
 BASE_CGROUP =
 GLIDEIN_Site = "{site}"
 STARTD_ATTRS = $(STARTD_ATTRS) GLIDEIN_Site
-STARTER_JOB_ENVIRONMENT = "PATH='{path}'"
+STARTER_JOB_ENVIRONMENT = "{environment}"
 """
 
 
@@ -172,15 +172,16 @@ class Pool:
         Its worker nodes.
     hidden
         Folders that the nodes do not see.
-    path
-        PATH of jobs.
+    job_environment
+        What jobs find in their environment, beside PATH.
     domain
         The pool's name.
     """
 
     def __init__(
-        self, prefix: Path, nodes: Sequence[Node], hidden: Sequence[Path] = (), path: str = "", domain: str = DOMAIN
-    ) -> None:
+        self, prefix: Path, nodes: Sequence[Node], hidden: Sequence[Path] = (),
+        job_environment: Mapping[str, str] | None = None, domain: str = DOMAIN,
+    ) -> None:  # fmt: skip
         self._domain = domain
         self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-pool-", dir="/tmp"))
         self.folder.chmod(0o755)
@@ -189,7 +190,7 @@ class Pool:
         self._prefix = self.folder / "htcondor"
         self._prefix.symlink_to(prefix)
         self._hidden = [str(one) for one in hidden]
-        self._path = path or os.environ["PATH"]
+        self._job_environment = {"PATH": os.environ["PATH"], **(job_environment or {})}
         self._port = free_port()
         self._key = secrets.token_hex(32).encode()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -332,7 +333,8 @@ class Pool:
     def _admit(self, name: str) -> None:
         """Let a node be of the pool: its configuration, and a token that says so."""
         node = self.nodes[name]
-        rest = NODE.format(cpus=node.cpus, memory_mb=node.memory_mb, site=node.site, path=self._path)
+        environment = " ".join(f"{name}='{value}'" for name, value in self._job_environment.items())
+        rest = NODE.format(cpus=node.cpus, memory_mb=node.memory_mb, site=node.site, environment=environment)
         if node.shared:
             rest += f"FILESYSTEM_DOMAIN = submit.{self._domain}\n"
         self._configure(name, node.host, "IDTOKENS", rest)

@@ -5,8 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,15 +32,16 @@ class Said:
 
 @dataclass(frozen=True)
 class Desk:
-    """A user's folder with observations, and the command line in it."""
+    """A user's folder with observations, and the command line in it, with these settings beside the usual ones."""
 
     folder: Path
     tracker: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("LOFARGRID_", "COV_CORE"))}
-        return {**inherited, "LOFARGRID_DATA": str(self.tracker), "LOFARGRID_SLOTS": "2"}
+        return {**inherited, "LOFARGRID_DATA": str(self.tracker), "LOFARGRID_SLOTS": "2", **self.settings}
 
     @property
     def command(self) -> list[str]:

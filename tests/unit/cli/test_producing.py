@@ -292,14 +292,6 @@ def test_a_file_that_has_changed_since_it_was_entered_makes_it_another_recipe(se
     assert "digests.parameters/note/note: " in said.err
 
 
-def test_inputs_on_a_grid_storage_are_refused_with_their_line_before_anything_is_entered(seat: Seat) -> None:
-    name = "L654321_SAP000_SB000_uv.MS_1a2b3c4d.tar"
-    (seat.desk / "data.surls").write_text(f"# of the archive\nsrm://host/a/{name}\n")
-    said = seat("run", seat.write(), code=2)
-    assert f"data.surls:2: srm://host/a/{name} lies on a grid storage" in said.err
-    assert seat("status").out == ""
-
-
 # A probe
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lofargrid.config import settings
-from lofargrid.documents.sites import SHIPPED, SiteDocument, choose, nearest_site, read_sites, site_of
+from lofargrid.documents.sites import SHIPPED, SiteDocument, choose, nearest_site, read_sites, site_of, transfer_url
 from lofargrid.model import Site
 from tests.unit.factories import CONTENT, faults_of
 
@@ -462,3 +462,26 @@ def test_what_pilots_cannot_be_is_told_with_its_line(tmp_path: Path, entry: str,
     assert fault.field == f"sites.Leiden.pilots.{field}"
     assert fault.line in (4, 5)
     assert words in f"{fault.what} {fault.remedy}"
+
+
+# From a SURL to a TURL
+
+DOORS = {"root": "root://door.example.org:1094", "davs": "davs://door.example.org:2880"}
+HERE = "srm://srm.example.org:8443/pnfs"
+
+
+@pytest.mark.parametrize(
+    ("url", "doors", "expected"),
+    [
+        (f"{HERE}/a%20b.tar", DOORS, "root://door.example.org:1094//pnfs/a%20b.tar"),
+        (f"{HERE}/a.tar", {"davs": DOORS["davs"]}, "davs://door.example.org:2880/pnfs/a.tar"),
+        ("srm://srm.example.org:8443/srm/managerv2?SFN=/pnfs/a.tar", DOORS, "root://door.example.org:1094//pnfs/a.tar"),
+        (f"{HERE}/a.tar", {}, f"{HERE}/a.tar"),
+        ("srm://other.example.org/pnfs/a.tar", DOORS, "srm://other.example.org/pnfs/a.tar"),
+        ("davs://door.example.org:2880/pnfs/a.tar", DOORS, "davs://door.example.org:2880/pnfs/a.tar"),
+        ("file:///pnfs/a.tar", DOORS, "file:///pnfs/a.tar"),
+    ],
+)
+def test_a_surl_is_read_through_the_first_door_of_its_site(url: str, doors: dict[str, str], expected: str) -> None:
+    sites = {"here": Site("here", prefixes=(HERE,), doors=doors)}
+    assert transfer_url(url, sites) == expected

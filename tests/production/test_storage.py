@@ -1,0 +1,105 @@
+"""The main job with its inputs on a real XRootD storage, which lets members of the VO in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.grid.authority import Authority
+from tests.grid.door import Door, commands
+from tests.grid.opening import opened_pool
+from tests.grid.pool import Node
+from tests.grid.voms import MEMBER, VO
+from tests.production.conftest import Desk
+from tests.production.soundness import asked, is_sound
+from tests.production.test_crash import is_the_same_as, small
+
+SURLS = "srm://srm.archive.test:8443/lofar"
+COMPUTE = {"tier": 1, "backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A storage with the inputs, a member's proxy, and what the clients on a node need."""
+
+    door: Door
+    proxy: Path
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def archive(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    folder = tmp_path_factory.mktemp("a grid")
+    vo = VO(folder, Authority(folder))
+    proxy = vo.proxy(tmp_path_factory.mktemp("proxies") / "x509up", vo.authority.user("People", "Janneke"), MEMBER)
+    environment = {**vo.environment, "PATH": f"{commands(folder)}:{os.environ['PATH']}"}
+    with Door(vo, "T1") as door, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**environment, "X509_USER_PROXY": str(proxy)}.items():
+            patch.setenv(name, value)
+        for tar in observations.glob("*.tar"):
+            shutil.copyfile(tar, door.file(f"{door.root}/{tar.name}"))
+        yield Archive(door, proxy, environment)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = small(observations, tmp_path_factory.mktemp("undisturbed"))
+    desk("run", "production.yaml")
+    return desk
+
+
+def read_from(desk: Desk, calibrator: str, target: str) -> Desk:
+    """Let the lists name folders of a storage, that of the target without its checksums, and nothing lie here."""
+    for name, folder in (("L900001.surls", calibrator), ("L900002.surls", target)):
+        rows = [line.split("\t") for line in (desk.folder / name).read_text().splitlines() if line[:1] not in "#"]
+        there = [[f"{folder}/{Path(url).name}", *known] for url, *known in rows]
+        text = "\n".join("\t".join(row if folder == calibrator else row[:1]) for row in there)
+        (desk.folder / name).unlink()
+        (desk.folder / name).write_text(f"{text}\n")
+    for tar in desk.folder.glob("*.tar"):
+        tar.unlink()
+    return desk
+
+
+def is_done(desk: Desk, undisturbed: Desk, *read: str) -> None:
+    """The same products, from inputs that were read through these doors, and no checksum left out."""
+    is_sound(desk)
+    is_the_same_as(desk, undisturbed.folder / "products")
+    reports = [json.loads(str(text)) for (text,) in asked(desk, "SELECT report FROM attempts WHERE reason IS NULL")]
+    transfers = [one for report in reports for one in report["transfers"] if not one["url"].startswith("file:")]
+    assert {one["url"].partition("://")[0] for one in transfers} == set(read)
+    assert all(one["verified"] for one in transfers)
+
+
+def test_the_demo_reads_its_inputs_through_both_doors(
+    archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
+) -> None:
+    desk = read_from(small(observations, tmp_path), archive.door.root, archive.door.davs)
+    desk("run", "production.yaml")
+    is_done(desk, undisturbed, "root", "davs")
+
+
+@pytest.mark.parametrize("protocol", ["root", "davs"])
+def test_jobs_of_a_pool_read_surls_through_the_site_s_door_with_the_proxy_that_travels_with_them(
+    protocol: str, archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
+) -> None:
+    desk = read_from(small(observations, tmp_path), SURLS, f"{SURLS}/")
+    desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
+    site = {**COMPUTE, "prefixes": [SURLS], "doors": {protocol: archive.door.addresses[protocol]}}
+    (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
+    change(desk.folder / "production.yaml", lambda document: {**document, "backend": "htcondor"})
+    with opened_pool([Node("archive", "wn1")], [tmp_path], archive.environment):
+        assert f"export LOFARGRID_PROXY={archive.proxy}" in desk("run", "production.yaml", code=2).err
+        lent = replace(desk, settings={**desk.settings, "LOFARGRID_PROXY": str(archive.proxy)})
+        lent("run", "production.yaml")
+    is_done(desk, undisturbed, protocol)
+
+
+def change(path: Path, how: Callable[[dict[str, object]], dict[str, object]]) -> None:
+    path.write_text(json.dumps(how(json.loads(path.read_text()))))

@@ -1,0 +1,59 @@
+"""Inputs on grid storages: what must be there before anything is entered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.grid.authority import Authority, Holder
+from tests.grid.proxies import signed, written
+from tests.unit.cli.seat import Seat
+
+NAME = "L654321_SAP000_SB000_uv.MS_1a2b3c4d.tar"
+
+
+@pytest.fixture
+def proxy(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's proxy is to be."""
+    path = tmp_path / "x509up"
+    monkeypatch.setenv("X509_USER_PROXY", str(path))
+    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
+    monkeypatch.setenv("X509_VOMS_DIR", str(tmp_path / "vomsdir"))
+    return path
+
+
+def listed(seat: Seat, url: str, **changes: object) -> Path:
+    (seat.desk / "data.surls").write_text(f"# of the archive\n{url}/{NAME}\n")
+    return seat.write(**changes)
+
+
+def test_a_protocol_that_nothing_reads_is_refused_with_its_line(seat: Seat, proxy: Path) -> None:
+    said = seat("run", listed(seat, "ftp://host/a"), code=2).err
+    assert f"data.surls:2: nothing reads ftp://host/a/{NAME} (1 such lines). A URL begins with one of file, " in said
+    assert seat("status").out == ""
+
+
+@pytest.mark.parametrize("start", ["srm://host/a", "davs://host/a", "root://host//a", "gsiftp://host/a"])
+def test_without_a_proxy_guarded_inputs_are_refused_before_anything_is_entered(
+    seat: Seat, proxy: Path, start: str
+) -> None:
+    said = seat("submit", listed(seat, start), code=2).err
+    assert f"{proxy}: there is no proxy. Make one by voms-proxy-init" in said
+    assert seat("status").out == ""
+
+
+def test_a_proxy_that_has_ended_is_refused(seat: Seat, proxy: Path, janneke: Holder) -> None:
+    written(proxy, signed(janneke, hours=-1), janneke)
+    said = seat("submit", listed(seat, "davs://host/a"), code=2).err
+    assert f"{proxy}: /C=NL/O=Test/OU=People/CN=Janneke/CN=1: certificate has expired" in said
+
+
+def test_with_a_good_one_they_are_entered(seat: Seat, proxy: Path, janneke: Holder) -> None:
+    written(proxy, signed(janneke), janneke)
+    seat("submit", listed(seat, "davs://host/a"))
+    assert "waiting" in seat("status", "field", "--json", code=3).out
+
+
+def test_what_is_open_to_everybody_needs_none(seat: Seat, proxy: Path) -> None:
+    seat("submit", listed(seat, "https://host/a"))
