@@ -13,8 +13,9 @@ from .causes import cause_of
 from .contract import Reason
 from .failure import Failure
 from .process import Process, Program, dismiss, guard
-from .remote import Client, Facts, Manner
+from .remote import Client, Manner
 from .tools import Tool, adler32_in, size_in
+from .transfers import Facts
 from .watch import Bounds, execute
 
 TAIL_BYTES = 4000
@@ -55,7 +56,7 @@ class Called(Client):
         try:
             said = self._call(self._tool.stat(url), ASK_S)
         except Failure as failure:
-            if failure.reason is Reason.INPUT_MISSING or cause_of("stage-in", failure.detail) is Reason.INPUT_MISSING:
+            if _is_missing(failure):
                 return None
             raise
         size = size_in(said)
@@ -72,7 +73,11 @@ class Called(Client):
 
     def remove(self, url: str) -> None:
         """See `Client.remove`."""
-        self._call(self._tool.remove(url), ASK_S)
+        try:
+            self._call(self._tool.remove(url), ASK_S)
+        except Failure as failure:
+            if not _is_missing(failure):
+                raise
 
     def _program(self, words: Sequence[str]) -> Program:
         path = shutil.which(words[0], path=self._environment.get("PATH", os.defpath))
@@ -153,6 +158,11 @@ class Piped:
         watchman, self._watchman = self._watchman, None
         if watchman:
             dismiss(watchman)
+
+
+def _is_missing(failure: Failure) -> bool:
+    """Whether there is no such file: on the way out this is told in other words."""
+    return failure.reason is Reason.INPUT_MISSING or cause_of("stage-in", failure.detail) is Reason.INPUT_MISSING
 
 
 def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, manner: Manner) -> Failure:

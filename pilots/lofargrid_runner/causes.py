@@ -131,7 +131,8 @@ _REFUSED = (
     r"|insufficient (?:rights|priv)|not enough permissions|enough permissions|could not map"
 )
 _GONE = (
-    r"no such file|not found|does not exist|doesn't exist|no such (?:object|path|entry)|SRM_INVALID_PATH|SRM_FILE_LOST"
+    r"no such file|\tMISSING\b|not found|does not exist|doesn't exist|no such (?:object|path|entry)"
+    r"|SRM_INVALID_PATH|SRM_FILE_LOST"
 )
 _CUT = (
     r"exceeds nr of buckets|truncat|unexpected end|unexpected EOF|premature(?:ly)? end"

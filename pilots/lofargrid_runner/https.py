@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import ssl
@@ -11,8 +12,9 @@ from urllib.parse import urljoin, urlsplit
 from .causes import cause_of
 from .contract import Reason
 from .failure import Failure
-from .remote import Client, Facts, Manner
+from .remote import Client, Manner
 from .tools import Access, adler32_in, web
+from .transfers import Facts
 
 REDIRECTIONS = 5
 ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
@@ -59,7 +61,8 @@ class Https(Client):
 
     def remove(self, url: str) -> None:
         """See `Client.remove`."""
-        self._ask("DELETE", url, {}).close()
+        with contextlib.suppress(NotThereError):
+            self._ask("DELETE", url, {}).close()
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], path: str = "") -> http.client.HTTPResponse:
         """Ask, also where it is sent on to, but never without encryption."""

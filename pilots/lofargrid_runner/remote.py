@@ -11,6 +11,7 @@ from .contract import Reason
 from .failure import Failure
 from .report import forget
 from .stop import Stop
+from .transfers import Facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,13 +52,6 @@ class Manner(NamedTuple):
     proxy: str = ""
 
 
-class Facts(NamedTuple):
-    """What a storage says of a file. Not all keep checksums."""
-
-    size_bytes: int
-    adler32: str | None
-
-
 class Client:
     """One way to speak to a storage. All raise `Failure`.
 
@@ -79,7 +73,7 @@ class Client:
         raise NotImplementedError
 
     def remove(self, url: str) -> None:
-        """Remove a file."""
+        """Remove a file that may not be there."""
         raise NotImplementedError
 
 
@@ -178,20 +172,13 @@ class Remote:
         finally:
             forget(part)
 
-    def size(self, url: str) -> int | None:
-        """Tell a file's size in bytes, None where there is none."""
-        found = self._client.facts(url)
-        return found.size_bytes if found else None
-
-    def checksum(self, url: str) -> str | None:
-        """Tell a file's adler32 as the storage knows it, None where it does not."""
-        found = self._client.facts(url)
-        return found.adler32 if found else None
+    def facts(self, url: str) -> Facts | None:
+        """Ask for a file; None if it is not there."""
+        return self._client.facts(url)
 
     def remove(self, url: str) -> None:
         """Remove a file that may not be there."""
-        if self._client.facts(url):
-            self._client.remove(url)
+        self._client.remove(url)
 
     def free(self, url: str) -> str:
         """Say that nobody tells how much space is left."""

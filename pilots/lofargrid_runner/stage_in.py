@@ -14,9 +14,7 @@ from .transfers import CHUNK_BYTES, Source, Storage, Storages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from .remote import Stream
+    from collections.abc import Iterator
 
 MEASUREMENT_SET = "Type = Measurement Set"
 
@@ -38,7 +36,9 @@ def stage_in(entry: InputFile, folder: str, work: str, stop: Stop, storages: Sto
     try:
         storage = storages.of(place)
         if entry.adler32 is None and not entry.carried:
-            entry = entry._replace(adler32=storage.checksum(place))
+            with _told(label):
+                known = storage.facts(place)
+            entry = entry._replace(adler32=known.adler32 if known else None)
         source = _bring(entry, storage, place, work, path, stop)
     except Failure as failure:  # a storage knows its cause, and not for what it was asked
         told = failure.detail if failure.detail.startswith(label) else f"{label}: {failure.detail}"
@@ -53,7 +53,9 @@ def stage_in(entry: InputFile, folder: str, work: str, stop: Stop, storages: Sto
 
 def _bring(entry: InputFile, storage: Storage, place: str, work: str, path: str, stop: Stop) -> Source:
     label = f"{entry.name} ({entry.url})"
-    with _opened(storage, place, label) as stream:
+    with _told(label):
+        opened = storage.open(place)
+    with contextlib.closing(opened) as stream:
         source = Source(stream, label, stop)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -67,9 +69,11 @@ def _bring(entry: InputFile, storage: Storage, place: str, work: str, path: str,
     return source
 
 
-def _opened(storage: Storage, url: str, label: str) -> AbstractContextManager[Stream]:
+@contextlib.contextmanager
+def _told(label: str) -> Iterator[None]:
+    """Name the cause where a storage does not know its own."""
     try:
-        return contextlib.closing(storage.open(url))
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Failure(Reason.INPUT_MISSING, f"{label}: {error.strerror}") from error
     except IsADirectoryError as error:

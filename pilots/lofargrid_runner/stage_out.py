@@ -123,25 +123,30 @@ def _copy(path: str, sink: Sink) -> None:
 
 
 def _earlier(storage: Storage, url: str, stop: Stop, log: Log) -> str | None:
-    """Sum what an earlier run of this attempt left under our name: it is replaced, but not in silence."""
-    size = storage.size(url)
-    if size is None:
+    """The checksum of what an earlier run of this attempt left under our name: it is replaced, but not in silence."""
+    found = storage.facts(url)
+    if found is None:
         return None
+    adler32 = found.adler32 or _summed(storage, url, stop)
+    log.line(f"stage-out: replaces {url} of an earlier run: {found.size_bytes} bytes, adler32 {adler32}")
+    return adler32
+
+
+def _summed(storage: Storage, url: str, stop: Stop) -> str:
     with contextlib.closing(storage.open(url)) as stream:
         source = Source(stream, url, stop)
         source.drain()
-    log.line(f"stage-out: replaces {url} of an earlier run: {size} bytes, adler32 {source.adler32}")
     return source.adler32
 
 
 def _require_whole(storage: Storage, url: str, sent: Sink, log: Log) -> None:
-    found, adler32 = storage.size(url), storage.checksum(url)
-    if found != sent.size:
-        _withdraw(storage, url, log)
-        raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: {sent.size} bytes were sent, {found} stand there")
-    if adler32 not in (None, sent.adler32):
-        _withdraw(storage, url, log)
-        raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: adler32 {sent.adler32} was sent, {adler32} stands there")
+    found = storage.facts(url)
+    if found and found.size_bytes == sent.size and found.adler32 in (None, sent.adler32):
+        return
+    _withdraw(storage, url, log)
+    stands = f"{found.size_bytes} bytes, adler32 {found.adler32 or 'unknown'}" if found else "nothing"
+    what = f"sent were {sent.size} bytes, adler32 {sent.adler32}; there is {stands}"
+    raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: {what}")
 
 
 def _storage_failure(error: OSError, storage: Storage, url: str) -> Failure:

@@ -23,24 +23,35 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 
 
+class Facts(NamedTuple):
+    """What a storage says of a file. Not all keep checksums."""
+
+    size_bytes: int
+    adler32: str | None = None
+
+
 class Storage(NamedTuple):
     """How files of one URL scheme are read and written. All raise OSError, or Failure if they know the cause.
 
     ``open`` gives a stream of the whole file. ``store`` lets its second argument write the content, and
     guarantees: when it returns the file stands complete under its name, when it raises nothing does.
-    ``size`` is None where there is no such file, ``checksum`` where nobody keeps one. ``remove`` may be called for
-    what is not there. ``free`` says in words how much space is left.
+    ``facts`` is None where there is no such file. ``remove`` may be called for what is not there. ``free`` says in
+    words how much space is left.
     """
 
     open: Callable[[str], Stream]
     store: Callable[[str, Callable[[BinaryIO], None]], None]
-    size: Callable[[str], int | None]
+    facts: Callable[[str], Facts | None]
     remove: Callable[[str], None]
     free: Callable[[str], str]
-    checksum: Callable[[str], str | None] = lambda _: None
 
 
-STORAGES = {"file": Storage(local.open_file, local.store, local.size, local.remove, local.free)}
+def _on_disk(url: str) -> Facts | None:
+    size_bytes = local.size(url)
+    return None if size_bytes is None else Facts(size_bytes)
+
+
+STORAGES = {"file": Storage(local.open_file, local.store, _on_disk, local.remove, local.free)}
 
 
 class Storages:
@@ -76,7 +87,7 @@ class Storages:
         from .remote import Remote
 
         remote = Remote(client_of(scheme, self._tools, self._environment, self._manner), self._manner)
-        return Storage(remote.open, remote.store, remote.size, remote.remove, remote.free, remote.checksum)
+        return Storage(remote.open, remote.store, remote.facts, remote.remove, remote.free)
 
 
 class Source:

@@ -12,9 +12,10 @@ from lofargrid_runner.contract import Reason
 from lofargrid_runner.failure import Failure
 from lofargrid_runner.https import Https
 from lofargrid_runner.log import Log
-from lofargrid_runner.remote import Client, Facts, Manner, Resumed
+from lofargrid_runner.remote import Client, Manner, Resumed
 from lofargrid_runner.stop import Stop
 from lofargrid_runner.tools import TOOLS, Access, adler32_in, door, path_at, size_in, web
+from lofargrid_runner.transfers import Facts
 
 from tests.grid.authority import Holder
 from tests.grid.proxies import signed, written

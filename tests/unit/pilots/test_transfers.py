@@ -13,7 +13,7 @@ import pytest
 from lofargrid_runner import transfers
 from lofargrid_runner.contract import InputFile, OutputFile, Reason
 from lofargrid_runner.local import path_of
-from lofargrid_runner.transfers import STORAGES, Storage
+from lofargrid_runner.transfers import STORAGES, Facts, Storage
 
 from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell
 
@@ -192,7 +192,7 @@ class Disk:
 
     @property
     def storage(self) -> Storage:
-        return Storage(self.open, self.store, self.size, self.remove, lambda url: f"{self.room} bytes free")
+        return Storage(self.open, self.store, self.facts, self.remove, lambda url: f"{self.room} bytes free")
 
     def open(self, url: str) -> BinaryIO:
         return io.BytesIO(self.files[url])
@@ -205,8 +205,8 @@ class Disk:
         self.room -= len(stream.getvalue())
         self.files[url] = stream.getvalue()[: -1 if self.loses else None]
 
-    def size(self, url: str) -> int | None:
-        return len(self.files[url]) if url in self.files else None
+    def facts(self, url: str) -> Facts | None:
+        return Facts(len(self.files[url])) if url in self.files else None
 
     def remove(self, url: str) -> None:
         if self.stuck:
@@ -240,7 +240,8 @@ def test_a_storage_that_loses_bytes_is_found_out(attempt: Attempt, monkeypatch: 
     monkeypatch.setitem(STORAGES, "disk", disk.storage)
     report = attempt.run(files=FILES, outputs=(OUT,), destination="disk://d")
     assert report.reason == Reason.STAGE_OUT_FAILED
-    assert "6 bytes were sent, 5 stand there" in report.detail
+    assert "sent were 6 bytes, adler32 " in report.detail
+    assert report.detail.endswith("; there is 5 bytes, adler32 unknown")
     assert disk.files == {}
 
 
