@@ -67,8 +67,8 @@ soak: .venv/dev wsclean htcondor slurm ## the full counts: 10,000 seeds of simul
 	@export PATH="$$PWD/.venv/bin:$$PATH" LOFARGRID_SEEDS=10000 LOFARGRID_PROCESSES=2 LOFARGRID_FORECASTS=40 LOFARGRID_KILLS=50 LOFARGRID_POOL_KILLS=30 LOFARGRID_COLLECTOR_GONE_S=60 LOFARGRID_MACHINE_EXAMPLES=2000 && \
 	$(python) -m pytest -s tests/rehearsals tests/production/test_crash.py tests/production/test_htcondor.py tests/unit/tracker/test_machine.py
 
-bench: setup htcondor ## speed against plain scripts; fails if a ratio misses its target
-	@for one in demo runner rehearsal tracker htcondor peers; do $(python) benchmarks/$$one.py; done
+bench: setup htcondor voms storage ## speed against plain scripts; fails if a ratio misses its target
+	@for one in demo runner rehearsal tracker proxy transfer htcondor peers; do $(python) benchmarks/$$one.py; done
 
 lint: .venv/dev ## style, types and the direction of imports
 	@.venv/bin/ruff check .

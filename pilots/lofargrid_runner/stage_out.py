@@ -13,7 +13,7 @@ from .failure import FULL, Failure
 from .log import Log
 from .names import harmless_name, harmless_path
 from .stop import Stop
-from .transfers import CHUNK_BYTES, Sink, Source, Storage, Storages
+from .transfers import CHUNK_BYTES, Facts, Sink, Source, Storage, Storages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _earlier(storage: Storage, url: str, stop: Stop, log: Log) -> str | None:
     if found is None:
         return None
     adler32 = found.adler32 or _summed(storage, url, stop)
-    log.line(f"stage-out: replaces {url} of an earlier run: {found.size_bytes} bytes, adler32 {adler32}")
+    log.line(f"stage-out: replaces {url} of an earlier run, adler32 {adler32}")
     return adler32
 
 
@@ -141,12 +141,18 @@ def _summed(storage: Storage, url: str, stop: Stop) -> str:
 
 def _require_whole(storage: Storage, url: str, sent: Sink, log: Log) -> None:
     found = storage.facts(url)
-    if found and found.size_bytes == sent.size and found.adler32 in (None, sent.adler32):
+    if found and found.size_bytes in (None, sent.size) and found.adler32 in (None, sent.adler32):
         return
     _withdraw(storage, url, log)
-    stands = f"{found.size_bytes} bytes, adler32 {found.adler32 or 'unknown'}" if found else "nothing"
-    what = f"sent were {sent.size} bytes, adler32 {sent.adler32}; there is {stands}"
+    what = f"sent were {sent.size} bytes, adler32 {sent.adler32}; there is {_shown(found)}"
     raise Failure(Reason.STAGE_OUT_FAILED, f"{url}: {what}")
+
+
+def _shown(found: Facts | None) -> str:
+    if found is None:
+        return "nothing"
+    size = [] if found.size_bytes is None else [f"{found.size_bytes} bytes"]
+    return ", ".join([*size, *([f"adler32 {found.adler32}"] if found.adler32 else [])])
 
 
 def _storage_failure(error: OSError, storage: Storage, url: str) -> Failure:

@@ -24,9 +24,9 @@ CHUNK_BYTES = 1 << 20
 
 
 class Facts(NamedTuple):
-    """What a storage says of a file. Not all keep checksums."""
+    """What a storage says of a file: its checksum, and its size at least where nobody keeps one."""
 
-    size_bytes: int
+    size_bytes: int | None
     adler32: str | None = None
 
 
