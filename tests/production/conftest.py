@@ -36,7 +36,7 @@ class Desk:
 
     folder: Path
     tracker: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -285,11 +285,14 @@ def test_products_that_would_replace_each_other_are_refused(seat: Seat) -> None:
     )
 
 
-def test_inputs_on_a_grid_storage_are_refused_and_can_be_planned(seat: Seat) -> None:
+def test_inputs_on_a_grid_storage_are_refused_without_a_proxy_and_can_be_planned(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X509_USER_PROXY", str(seat.folder / "none"))
     seat.survey("a", "b")
     (seat.desk / "b.surls").write_text("srm://host/L700001_SAP000_SB000_uv.MS_1a2b3c4d.tar\tsize_bytes=5\n")
     said = seat("submit", "survey.csv", code=2)
-    assert said.err.startswith(f"{seat.desk}/b.surls:1: srm://host/L700001")
+    assert said.err.startswith(f"{seat.folder}/none: there is no proxy")
     assert seat("plan", "survey.csv", "--json").json["productions"][1]["input_bytes"] == 5
 
 
