@@ -1,7 +1,8 @@
 """Stage-in by the runner beside the bare tool: files of a real XRootD storage to a disk, each with its checksum.
 
-In turn, by `xrdcp` over root:// and by `curl` over davs://. Both sides know the files' adler32 and compare: the bare
-tool by `xrdcp --cksum`, and by `xrdadler32` on the file that curl left.
+In turn, by `xrdcp` over root://, and by `curl` and by the runner's own https over davs://, both beside `curl`. Both
+sides know the files' adler32 and compare: the bare tool by `xrdcp --cksum`, and by `xrdadler32` on the file that curl
+left.
 """
 
 import argparse
@@ -101,10 +102,12 @@ def main() -> int:
         with Door(bench.vo, "T1") as door:
             bench.fill(door)
             ratios = []
-            for tool, start in (("xrdcp", door.root), ("curl", door.davs)):
+            for tool, other, start in (
+                ("xrdcp", "xrdcp", door.root), ("curl", "curl", door.davs), ("https", "curl", door.davs)
+            ):  # fmt: skip
                 print(f"{options.files} files of {options.mb} MB by {tool}")
-                ours, bare = partial(bench.ours, tool, start), partial(bench.bare, tool, start)
-                ratios.append(compare(ours, bare, options.rounds, ("lofargrid", f"bare {tool}")))
+                ours, bare = partial(bench.ours, tool, start), partial(bench.bare, other, start)
+                ratios.append(compare(ours, bare, options.rounds, ("lofargrid", f"bare {other}")))
     return verdict(max(ratios), TARGET)
 
 
