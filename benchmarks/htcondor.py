@@ -16,7 +16,7 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from lofargrid_runner.contract import JobSpec, Limits, to_json
-from side_by_side import compare
+from side_by_side import MEMORY, compare
 
 from lofargrid import assets
 from lofargrid.backends.base import Backend
@@ -31,8 +31,6 @@ HANDED_OVER, END_TO_END, REFRESH = 1.25, 1.3, 1 / 20
 SITE = "here"
 FULL = Node("elsewhere", "wn2")
 """A node that gets no jobs: only the queue is filled."""
-MEMORY = Path("/dev/shm")
-"""Folders for both sides: how long a disk needs for one changes too much from minute to minute."""
 
 
 def spec(number: int, folder: Path, site: str) -> JobSpec:
@@ -246,7 +244,7 @@ def main() -> int:
     parser.add_argument("--many", type=int, default=100_000)
     options = parser.parse_args()
     nodes = [Node(SITE, "wn1", cpus=2, memory_mb=4000), FULL]
-    with opened_pool(nodes), tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as root:
+    with opened_pool(nodes), tempfile.TemporaryDirectory(dir=MEMORY) as root:
         bench = Bench(Path(root))
         ratios = {
             "handing over": (handing_over(bench, options.jobs, options.rounds), HANDED_OVER),

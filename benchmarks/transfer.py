@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from lofargrid_runner.contract import InputFile, JobSpec, Limits, to_json
-from side_by_side import compare, timed, verdict
+from side_by_side import MEMORY, compare, timed, verdict
 
 from lofargrid.recipes.sandboxes import pack_runner
 from tests.grid.authority import Authority
@@ -27,8 +27,6 @@ from tests.grid.door import Door, commands, storage_prefix
 from tests.grid.voms import MEMBER, VO
 
 TARGET = 1 / 0.9
-MEMORY = Path("/dev/shm")
-"""Where files lie and come to: how fast a disk is changes too much from minute to minute."""
 
 
 class Bench:
@@ -97,7 +95,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--mb", type=int, default=50)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as root:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as root:
         bench = Bench(Path(root), options.files, options.mb * 1_000_000)
         with Door(bench.vo, "T1") as door:
             bench.fill(door)

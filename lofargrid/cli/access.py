@@ -4,15 +4,14 @@ from typing import TYPE_CHECKING
 
 from lofargrid.cli.session import now
 from lofargrid.config import Settings
-from lofargrid.documents.sites import LOCAL
+from lofargrid.documents.sites import LOCAL, SCHEMES
 from lofargrid.errors import Fault, InputError
 from lofargrid.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from lofargrid.credentials.proxy import Proxy
 
-_SPOKEN = ("davs", "https", "root", "roots", "xroot", "xroots", "gsiftp", "srm")
-_OPEN = ("https",)
+_OPEN = ("file", "https")
 """What may be open to everybody."""
 
 
@@ -25,7 +24,7 @@ def require_access(recipe: Recipe, settings: Settings) -> None:
         The first line of each list with a protocol that nobody speaks; what is wrong with the user's proxy.
     """
     _require_protocols(recipe)
-    guarded = [one for one in recipe.subbands if _scheme(one.url) not in ("file", *_OPEN)]
+    guarded = [one for one in recipe.subbands if _scheme(one.url) not in _OPEN]
     if not guarded:
         return
     found = _good_proxy(settings)
@@ -38,10 +37,10 @@ def require_access(recipe: Recipe, settings: Settings) -> None:
 def _require_protocols(recipe: Recipe) -> None:
     faults = []
     for role in recipe.pipeline.roles:
-        strange = [one for one in recipe.subbands if one.role == role and _scheme(one.url) not in ("file", *_SPOKEN)]
+        strange = [one for one in recipe.subbands if one.role == role and _scheme(one.url) not in SCHEMES]
         if strange:
             what = f"nothing reads {strange[0].url} ({len(strange)} such lines)"
-            remedy = f"A URL begins with one of {', '.join(('file', *_SPOKEN))}"
+            remedy = f"A URL begins with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
             faults.append(Fault(what, remedy, strange[0].source, strange[0].line))
     if faults:
         raise InputError(*faults)
@@ -60,4 +59,4 @@ def _good_proxy(settings: Settings) -> "Proxy":
 
 
 def _scheme(url: str) -> str:
-    return url.partition("://")[0].lower()
+    return url.partition("://")[0]

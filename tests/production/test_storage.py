@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,13 +93,10 @@ def test_jobs_of_a_pool_read_surls_through_the_site_s_door_with_the_proxy_that_t
     desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
     site = {**COMPUTE, "prefixes": [SURLS], "doors": {protocol: archive.door.addresses[protocol]}}
     (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
-    change(desk.folder / "production.yaml", lambda document: {**document, "backend": "htcondor"})
+    document = json.loads((desk.folder / "production.yaml").read_text())
+    (desk.folder / "production.yaml").write_text(json.dumps({**document, "backend": "htcondor"}))
     with opened_pool([Node("archive", "wn1")], [tmp_path], archive.environment):
         assert f"export LOFARGRID_PROXY={archive.proxy}" in desk("run", "production.yaml", code=2).err
         lent = replace(desk, settings={**desk.settings, "LOFARGRID_PROXY": str(archive.proxy)})
         lent("run", "production.yaml")
     is_done(desk, undisturbed, protocol)
-
-
-def change(path: Path, how: Callable[[dict[str, object]], dict[str, object]]) -> None:
-    path.write_text(json.dumps(how(json.loads(path.read_text()))))

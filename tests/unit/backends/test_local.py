@@ -100,6 +100,18 @@ def test_a_runner_that_is_killed_is_lost_and_its_work_folder_is_removed(local: L
     assert not work_of(job).exists()
 
 
+def test_attempts_find_the_proxy_that_jobs_are_to_have(local: Local) -> None:
+    backend = LocalBackend(local.folder / "other", local.runner, 1, Path("/some/proxy"))
+    job, watcher = local.job(1), Watcher(backend)
+    backend.submit([job])
+    environment = Path(f"/proc/{running(watcher, job)}/environ").read_bytes().split(b"\0")
+    assert b"X509_USER_PROXY=/some/proxy" in environment
+    local.underway(job)
+    local.end(job)
+    watcher.until_over(job)
+    backend.close()
+
+
 def test_a_runner_that_cannot_run_is_lost(tmp_path: Path) -> None:
     broken = tmp_path / "runner.pyz"
     broken.write_text("no zip and no Python")

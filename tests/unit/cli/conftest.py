@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.grid.authority import Authority
 from tests.unit.cli.seat import Seat
 
 
@@ -12,6 +13,16 @@ def seat(tmp_path: Path) -> Seat:
     seat = Seat(tmp_path)
     seat.observe()
     return seat
+
+
+@pytest.fixture
+def proxy(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's proxy is to be."""
+    path = tmp_path / "x509up"
+    monkeypatch.setenv("X509_USER_PROXY", str(path))
+    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
+    monkeypatch.setenv("X509_VOMS_DIR", str(tmp_path / "vomsdir"))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,21 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.grid.authority import Authority, Holder
+from tests.grid.authority import Holder
 from tests.grid.proxies import signed, written
 from tests.unit.cli.seat import Seat
 
 NAME = "L654321_SAP000_SB000_uv.MS_1a2b3c4d.tar"
-
-
-@pytest.fixture
-def proxy(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the user's proxy is to be."""
-    path = tmp_path / "x509up"
-    monkeypatch.setenv("X509_USER_PROXY", str(path))
-    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
-    monkeypatch.setenv("X509_VOMS_DIR", str(tmp_path / "vomsdir"))
-    return path
 
 
 def listed(seat: Seat, url: str, **changes: object) -> Path:
@@ -28,9 +18,10 @@ def listed(seat: Seat, url: str, **changes: object) -> Path:
     return seat.write(**changes)
 
 
-def test_a_protocol_that_nothing_reads_is_refused_with_its_line(seat: Seat, proxy: Path) -> None:
-    said = seat("run", listed(seat, "ftp://host/a"), code=2).err
-    assert f"data.surls:2: nothing reads ftp://host/a/{NAME} (1 such lines). A URL begins with one of file, " in said
+@pytest.mark.parametrize("start", ["ftp://host/a", "SRM://host/a"])
+def test_a_protocol_that_nothing_reads_is_refused_with_its_line(seat: Seat, proxy: Path, start: str) -> None:
+    said = seat("run", listed(seat, start), code=2).err
+    assert f"data.surls:2: nothing reads {start}/{NAME} (1 such lines). A URL begins with one of srm://, " in said
     assert seat("status").out == ""
 
 

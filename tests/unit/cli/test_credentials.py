@@ -6,21 +6,9 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
-from tests.grid.authority import Authority, Holder
+from tests.grid.authority import Holder
 from tests.grid.proxies import signed, written
 from tests.unit.cli.seat import Seat
-
-
-@pytest.fixture
-def proxy(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the user's proxy is to be."""
-    path = tmp_path / "x509up"
-    monkeypatch.setenv("X509_USER_PROXY", str(path))
-    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
-    monkeypatch.setenv("X509_VOMS_DIR", str(tmp_path / "vomsdir"))
-    return path
 
 
 def test_a_good_one_is_told_and_its_secret_is_not(seat: Seat, proxy: Path, janneke: Holder) -> None:
