@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
+from .called import has_expired
 from .causes import cause_of
 from .contract import Reason
 from .failure import Failure
@@ -17,6 +18,7 @@ from .tools import Access, adler32_in, web
 from .transfers import Facts
 
 REDIRECTIONS = 5
+HUNG_UP = (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)
 ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
 
 
@@ -95,7 +97,7 @@ class Https(Client):
             answer = line.getresponse()
         except (OSError, http.client.HTTPException) as error:
             line.close()
-            raise _broken(error, place, self._manner.stage) from error
+            raise _broken(error, place, self._manner) from error
         if line.sock:  # the answer holds it for as long as it is read
             line.sock.close()
             line.sock = None
@@ -115,7 +117,7 @@ class Body:
         try:
             data = self._answer.read(size)
         except (OSError, http.client.HTTPException) as error:
-            raise _broken(error, "while reading", self._manner.stage) from error
+            raise _broken(error, "while reading", self._manner) from error
         if len(data) < size and self._answer.length:
             raise Failure(Reason.STORAGE_UNAVAILABLE, f"it broke off {self._answer.length} bytes before the end")
         return data
@@ -138,8 +140,13 @@ def _good(answer: http.client.HTTPResponse, url: str, stage: str) -> http.client
     raise kind(cause_of(stage, said), f"{url}: {said}")
 
 
-def _broken(error: Exception, place: str, stage: str) -> Failure:
-    """A connection that could not be made, or broke. What is wrong with a certificate stands in the words."""
-    if isinstance(error, ssl.SSLError):
-        return Failure(cause_of(stage, f"SSL: {error}"), f"{place}: {error}")
+def _broken(error: Exception, place: str, manner: Manner) -> Failure:
+    """A connection that could not be made, or broke. What is wrong with a certificate stands in the words.
+
+    A server that lets nobody in by an expired proxy may say so or just hang up, whichever comes first.
+    """
+    if isinstance(error, HUNG_UP) and manner.proxy and has_expired(manner.proxy):
+        return Failure(Reason.CREDENTIAL_EXPIRED, f"{place}: {error}, and the proxy {manner.proxy} has expired")
+    if isinstance(error, ssl.SSLError) and not isinstance(error, HUNG_UP):
+        return Failure(cause_of(manner.stage, f"SSL: {error}"), f"{place}: {error}")
     return Failure(Reason.STORAGE_UNAVAILABLE, f"{place}: {error or type(error).__name__}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -215,3 +217,24 @@ def test_one_that_cannot_be_read_is_worth_nothing(tmp_path: Path, content: str) 
     (tmp_path / "proxy").write_text(content)
     assert has_expired(str(tmp_path / "proxy"))
     assert has_expired(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(("hours", "reason"), [(1, Reason.STORAGE_UNAVAILABLE), (-1, Reason.CREDENTIAL_EXPIRED)])
+def test_a_server_that_hangs_up_is_away_unless_our_proxys_time_is_over(
+    tmp_path: Path, janneke: Holder, manner: Manner, hours: float, reason: Reason
+) -> None:
+    path = str(written(tmp_path / "proxy", signed(janneke, hours=hours), janneke))
+
+    def hang_up() -> None:
+        line, _ = server.accept()
+        with line:
+            line.recv(1 << 16)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        client = Https(Access(path, ""), manner._replace(proxy=path))
+        with manner.stop, pytest.raises(Failure) as told:
+            client.facts(f"davs://127.0.0.1:{server.getsockname()[1]}/a")
+        thread.join()
+    assert told.value.reason is reason, told.value.detail
