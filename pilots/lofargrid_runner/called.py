@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from . import local
 from .causes import cause_of
 from .contract import Reason
 from .failure import Failure
 from .process import Process, Program, dismiss, guard
-from .remote import Client, Manner
+from .remote import Client, Manner, Pace
 from .tools import Tool, adler32_in, size_in
 from .transfers import Facts
 from .watch import Bounds, execute
@@ -46,6 +48,17 @@ class Called(Client):
     def open(self, url: str, offset: int) -> Piped:
         """See `Client.open`."""
         return Piped(self._program(self._tool.read(url, offset)), self._manner)
+
+    def fetch(self, url: str, path: str, offset: int, pace: Pace) -> None:
+        """See `Client.fetch`."""
+
+        def reached() -> int:
+            size_bytes = local.size(path) or 0
+            pace.at(size_bytes)
+            return size_bytes
+
+        with contextlib.closing(Working(self._program(self._tool.fetch(url, path, offset)), self._manner)) as work:
+            work.follow(reached, float("inf"))
 
     def put(self, path: str, url: str) -> None:
         """See `Client.put`."""
@@ -103,49 +116,47 @@ class Called(Client):
         return out.decode(errors="replace")
 
 
-class Piped:
-    """What a tool puts on standard output, as a stream. Closing it ends the tool."""
+class Working:
+    """A tool at work. Closing it ends the tool. ``held`` is what it put on standard output."""
 
     def __init__(self, program: Program, manner: Manner) -> None:
         self._name = next((one for one in program.arguments if one.startswith("gfal-")), program.arguments[0])
         self._manner = manner
-        self._held = bytearray()
+        self.held = bytearray()
         self._said = bytearray()
         self._watchman = guard(manner.keep)
         ear = self._watchman.ear if self._watchman else None
         self._process: Process | None = None
         try:
-            self._process = Process(program, self._held.extend, self._said.extend, ear)
+            self._process = Process(program, self.held.extend, self._said.extend, ear)
         except OSError:
             self.close()
             raise
 
-    def read(self, size: int) -> bytes:
-        """Read ``size`` bytes; fewer only at the end.
+    def follow(self, reached: Callable[[], int], enough: float) -> None:
+        """Wait until it has ended, or has ``reached`` enough bytes.
 
         Raises
         ------
         Failure
             The tool ended badly, or nothing came for too long.
         """
-        heard = time.monotonic()
-        while len(self._held) < size and self._process:
-            before = len(self._held)
-            self._process.pump(1.0, self._manner.stop.wake)
+        heard, size_bytes = time.monotonic(), reached()
+        while size_bytes < enough and self._process:
+            before = size_bytes
+            # Who has closed both its outputs is about to end.
+            self._process.pump(1.0 if self._process.open_outputs else 0.005, self._manner.stop.wake)
             self._manner.stop.drain()
             self._manner.stop.check()
             del self._said[:-TAIL_BYTES]
-            if len(self._held) > before:
+            size_bytes = reached()
+            if size_bytes > before:
                 heard = time.monotonic()
-            elif self._process.ended():
+            if self._process.ended() and (size_bytes == before or not self._process.open_outputs):
                 self._end()
             elif time.monotonic() > heard + self._manner.stall_s:
                 what = f"{self._name}: nothing came for {self._manner.stall_s:g} s"
                 raise Failure(Reason.STORAGE_UNAVAILABLE, f"{what}; {_last(self._words())}".rstrip("; "))
-        with memoryview(self._held) as held:
-            data = bytes(held[:size])
-        del self._held[:size]
-        return data
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -166,6 +177,26 @@ class Piped:
         watchman, self._watchman = self._watchman, None
         if watchman:
             dismiss(watchman)
+
+
+class Piped:
+    """What a tool puts on standard output, as a stream. Closing it ends the tool."""
+
+    def __init__(self, program: Program, manner: Manner) -> None:
+        self._work = Working(program, manner)
+
+    def read(self, size: int) -> bytes:
+        """Read ``size`` bytes; fewer only at the end. See `Working.follow` for what it raises."""
+        held = self._work.held
+        self._work.follow(lambda: len(held), size)
+        with memoryview(held) as view:
+            data = bytes(view[:size])
+        del held[:size]
+        return data
+
+    def close(self) -> None:
+        """End the tool if it has not."""
+        self._work.close()
 
 
 def _is_missing(failure: Failure) -> bool:

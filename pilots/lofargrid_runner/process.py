@@ -88,6 +88,11 @@ class Process:
             if file != wake:
                 self._read(file)
 
+    @property
+    def open_outputs(self) -> int:
+        """How many of standard output and standard error may still bring something."""
+        return len(self._sinks)
+
     def _read(self, file: int) -> bool:
         try:
             data = os.read(file, PIPE_BYTES)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from . import local
 from .contract import Reason
 from .failure import Failure
 from .report import forget
 from .stop import Stop
-from .transfers import Facts
+from .transfers import CHUNK_BYTES, Facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 TRIES = 3
 SKIP_BYTES = 1 << 20
 UPLOAD = ".lofargrid-upload"
+PACE_S = 60.0
 
 
 class Manner(NamedTuple):
@@ -64,6 +67,18 @@ class Client:
         """Give the file's bytes from ``offset`` on; what is wrong with it may show in the first `read` only."""
         raise NotImplementedError
 
+    def fetch(self, url: str, path: str, offset: int, pace: Pace) -> None:
+        """Bring a file to a file of this node, which has ``offset`` bytes of it already. May raise OSError, too."""
+        with contextlib.closing(self.open(url, offset)) as stream, open(path, "r+b") as file:
+            file.truncate(offset)
+            file.seek(offset)
+            while True:
+                data = stream.read(CHUNK_BYTES)
+                if not data:
+                    return
+                file.write(data)
+                pace.at(file.tell())
+
     def put(self, path: str, url: str) -> None:
         """Store a file of this node."""
         raise NotImplementedError
@@ -77,15 +92,62 @@ class Client:
         raise NotImplementedError
 
 
+class Pace:
+    """Says now and then how far a copy is, so that a long one is not taken for one that hangs."""
+
+    def __init__(self, url: str, log: Log, every_s: float = PACE_S) -> None:
+        self._url = url
+        self._log = log
+        self._every_s = every_s
+        self._told = (time.monotonic(), 0)
+
+    def at(self, size_bytes: int) -> None:
+        """Hear how many bytes have come."""
+        now = time.monotonic()
+        since, before = self._told
+        if now >= since + self._every_s:
+            rate = (size_bytes - before) / (now - since) / 1e6
+            self._log.line(f"{self._url}: {size_bytes / 1e6:.0f} MB so far, {rate:.1f} MB/s")
+            self._told = (now, size_bytes)
+
+
+class Patience:
+    """Waits where a link broke, before it is tried again; not for ever where nothing comes any more."""
+
+    def __init__(self, url: str, manner: Manner) -> None:
+        self._url = url
+        self._manner = manner
+        self._broke = 0
+        self._furthest = 0
+
+    def rest(self, failure: Failure, offset: int) -> None:
+        """Wait, if that may help.
+
+        Raises
+        ------
+        Failure
+            It may not, or was of no use too often.
+        """
+        if offset > self._furthest:
+            self._broke, self._furthest = 0, offset
+        self._broke += 1
+        if failure.reason is not Reason.STORAGE_UNAVAILABLE or self._broke >= TRIES:
+            raise failure
+        pause_s = self._manner.pause_s * 2 ** (self._broke - 1)
+        self._manner.log.line(f"{self._url}: {failure.detail}; goes on at byte {offset} in {pause_s:g} s")
+        self._manner.stop.wait(pause_s)
+        self._manner.stop.check()
+
+
 class Resumed:
     """A file as one stream, whatever happens to the links: it is opened again where it broke."""
 
     def __init__(self, client: Client, url: str, manner: Manner) -> None:
         self._client = client
         self._url = url
-        self._manner = manner
+        self._patience = Patience(url, manner)
+        self._pace = Pace(url, manner.log)
         self._offset = 0
-        self._broke = 0
         self._stream: Stream | None = None
 
     def read(self, size: int) -> bytes:
@@ -103,11 +165,10 @@ class Resumed:
                 data = self._stream.read(size)
             except Failure as failure:
                 self.close()
-                self._rest(failure)
+                self._patience.rest(failure, self._offset)
                 continue
-            if data:
-                self._broke = 0
             self._offset += len(data)
+            self._pace.at(self._offset)
             return data
 
     def _opened(self) -> Stream:
@@ -127,16 +188,6 @@ class Resumed:
             raise
         return stream
 
-    def _rest(self, failure: Failure) -> None:
-        """Wait before it is opened again, if that may help."""
-        self._broke += 1
-        if failure.reason is not Reason.STORAGE_UNAVAILABLE or self._broke >= TRIES:
-            raise failure
-        pause_s = self._manner.pause_s * 2 ** (self._broke - 1)
-        self._manner.log.line(f"{self._url}: {failure.detail}; goes on at byte {self._offset} in {pause_s:g} s")
-        self._manner.stop.wait(pause_s)
-        self._manner.stop.check()
-
     def close(self) -> None:
         """Let go of it."""
         stream, self._stream = self._stream, None
@@ -154,6 +205,18 @@ class Remote:
     def open(self, url: str) -> Stream:
         """Open a file for reading."""
         return Resumed(self._client, url, self._manner)
+
+    def fetch(self, url: str, path: str) -> None:
+        """Bring a file to a path of this node; where the link breaks it goes on, or begins anew if its tool must."""
+        patience, pace = Patience(url, self._manner), Pace(url, self._manner.log)
+        offset = 0
+        while True:
+            try:
+                return self._client.fetch(url, path, offset, pace)
+            except Failure as failure:
+                reached = local.size(path) or 0
+                offset = reached if self._client.resumes else 0
+                patience.rest(failure, reached)
 
     def store(self, url: str, fill: Callable[[BinaryIO], None]) -> None:
         """Write a file on the node first: only what is whole, and of known size, is sent."""

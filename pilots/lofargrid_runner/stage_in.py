@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from . import local
 from .contract import InputFile, Reason, Transfer
 from .failure import Failure, scratch_failure
 from .names import harmless_path
@@ -14,7 +15,7 @@ from .transfers import CHUNK_BYTES, Source, Storage, Storages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MEASUREMENT_SET = "Type = Measurement Set"
 
@@ -53,6 +54,8 @@ def stage_in(entry: InputFile, folder: str, work: str, stop: Stop, storages: Sto
 
 def _bring(entry: InputFile, storage: Storage, place: str, work: str, path: str, stop: Stop) -> Source:
     label = f"{entry.name} ({entry.url})"
+    if storage.fetch and not entry.unpack:
+        return _fetch(entry, storage.fetch, place, path, stop)
     with _told(label):
         opened = storage.open(place)
     with contextlib.closing(opened) as stream:
@@ -67,6 +70,35 @@ def _bring(entry: InputFile, storage: Storage, place: str, work: str, path: str,
         except OSError as error:
             raise scratch_failure(error, work) from error
     return source
+
+
+def _fetch(entry: InputFile, fetch: Callable[[str, str], None], place: str, path: str, stop: Stop) -> Source:
+    """Let the storage's tool write the file; its bytes are summed where they are now."""
+    label = f"{entry.name} ({entry.url})"
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(path, "xb"):
+            pass
+        try:
+            fetch(place, path)
+        except Failure:
+            _require_room(path)
+            raise
+        with local.open_file(path) as file:
+            source = Source(file, label, stop)
+            source.drain()
+    except OSError as error:
+        raise scratch_failure(error, folder) from error
+    verify(entry, source, label)
+    return source
+
+
+def _require_room(path: str) -> None:
+    """Ask the disk itself: not every tool says that it was the disk which did not take the file."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(bytes(CHUNK_BYTES))
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

@@ -13,9 +13,10 @@ from lofargrid_runner.runner import Setting, run
 
 from lofargrid.recipes.sandboxes import pack_runner
 from tests.grid.authority import Holder
+from tests.grid.disk import DISK_MB, NEEDS_MOUNT, small_disk
 from tests.grid.door import Door, commands
 from tests.grid.voms import MEMBER, PRODUCTION, VO
-from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell
+from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell, tar
 
 pytestmark = pytest.mark.service
 
@@ -51,11 +52,14 @@ class Way:
     attempt: Attempt
     proxies: dict[str, Path]
 
-    def run(self, holder: str = "member", stall_s: float = 60, **changes: object) -> Report:
+    def run(
+        self, holder: str = "member", stall_s: float = 60, work: Path | None = None, **changes: object
+    ) -> Report:  # fmt: skip
         attempt = self.attempt
         attempt.environment["X509_USER_PROXY"] = str(self.proxies[holder])
         attempt.write(tools=(self.tool,), **changes)
-        setting = Setting(str(attempt.folder), str(attempt.work), attempt.environment, pause_s=0.1, stall_s=stall_s)
+        place = str(work or attempt.work)
+        setting = Setting(str(attempt.folder), place, attempt.environment, pause_s=0.1, stall_s=stall_s)
         return run(attempt.spec, setting)
 
     def url(self, name: str) -> str:
@@ -122,6 +126,18 @@ def test_what_is_not_what_the_list_says_is_corrupt(
     put(door, "a.h5", LARGE)
     report = way.run(inputs=(plain(way.url("a.h5"), **changes),))
     assert (report.reason, report.stage) == (reason, "stage-in")
+
+
+@NEEDS_MOUNT
+@pytest.mark.parametrize("unpack", [False, True])
+def test_a_scratch_that_is_full_is_told_as_the_nodes_fault(way: Way, door: Door, tmp_path: Path, unpack: bool) -> None:
+    content = tar(("L1.MS/", None), ("L1.MS/table.dat", bytes(2 * DISK_MB << 20)))
+    put(door, "large.tar", content)
+    entry = plain(way.url("large.tar"), unpack=unpack, adler32=adler(content))
+    with small_disk(tmp_path / "small") as disk:
+        report = way.run(work=disk.folder / "work", inputs=(entry,))
+        assert not (disk.folder / "work").exists()
+    assert (report.reason, report.stage) == (Reason.SCRATCH_FULL, "stage-in"), report.detail
 
 
 def test_a_file_that_is_not_there_is_missing(way: Way) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from itertools import pairwise
@@ -14,7 +15,7 @@ from lofargrid_runner.contract import Reason
 from lofargrid_runner.failure import Failure
 from lofargrid_runner.https import Https
 from lofargrid_runner.log import Log
-from lofargrid_runner.remote import Client, Manner, Resumed
+from lofargrid_runner.remote import Client, Manner, Pace, Remote, Resumed
 from lofargrid_runner.stop import Stop
 from lofargrid_runner.tools import TOOLS, Access, adler32_in, door, path_at, size_in, web
 from lofargrid_runner.transfers import Facts
@@ -70,7 +71,7 @@ def test_davs_is_what_the_grid_calls_https() -> None:
 @pytest.mark.parametrize("name", TOOLS)
 def test_no_call_holds_more_of_a_credential_than_where_it_lies(name: str) -> None:
     tool = TOOLS[name](ACCESS)
-    calls = [tool.read("davs://h/a", 0), tool.write("/p", "davs://h/a"), tool.stat("davs://h/a"),
+    calls = [tool.read("davs://h/a", 0), tool.fetch("davs://h/a", "/p", 0), tool.write("/p", "davs://h/a"), tool.stat("davs://h/a"),
              tool.checksum("davs://h/a"), tool.remove("davs://h/a")]  # fmt: skip
     for call in calls:
         assert any("h/a" in word or word == "/a" or word.startswith("/a?") for word in call), call
@@ -201,6 +202,58 @@ def test_one_that_breaks_for_good_is_not_opened_again(manner: Manner) -> None:
     with manner.stop, pytest.raises(Failure, match="it broke"):
         whole(Resumed(client, "davs://h/a", manner))
     assert client.opened == [0]
+
+
+# A file that comes without a stream
+
+
+def fetched(client: Client, manner: Manner) -> bytes:
+    path = Path(manner.folder) / "file"
+    path.touch()
+    with manner.stop:
+        Remote(client, manner).fetch("davs://h/a", str(path))
+    return path.read_bytes()
+
+
+def test_a_file_whose_link_breaks_goes_on_where_it_broke(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 4, 3)
+    assert fetched(client, manner) == b"0123456789"
+    assert client.opened == [0, 4, 7]
+
+
+def test_where_nothing_comes_any_more_a_file_is_given_up(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 4, 0, 0, 0, 0)
+    with pytest.raises(Failure, match="it broke"):
+        fetched(client, manner)
+    assert client.opened == [0, 4, 4]
+
+
+TOOL = """#!/bin/sh
+test -e "$0.begun" && { printf all > "$OUT"; exit 0; }
+touch "$0.begun"
+printf part-that-is-longer > "$OUT"
+echo 'curl: (56) Recv failure: Connection reset by peer' >&2
+exit 56
+"""
+
+
+def test_a_tool_that_cannot_go_on_begins_anew(tmp_path: Path, manner: Manner) -> None:
+    (tmp_path / "tool").write_text(TOOL)
+    (tmp_path / "tool").chmod(0o755)
+    tool = TOOLS["xrdcp"](ACCESS)._replace(fetch=lambda *_: ("tool",))
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OUT": str(tmp_path / "file")}
+    assert fetched(Called(tool, environment, manner), manner) == b"all"
+
+
+def test_a_long_copy_tells_how_far_it_is(manner: Manner) -> None:
+    pace = Pace("davs://h/a", manner.log, every_s=0.0)
+    pace.at(7_000_000)
+    assert "davs://h/a: 7 MB so far" in (Path(manner.folder) / "log").read_text()
+
+
+def test_a_short_copy_tells_nothing(manner: Manner) -> None:
+    fetched(Breaking(b"0123456789"), manner)
+    assert "so far" not in (Path(manner.folder) / "log").read_text()
 
 
 # A proxy's time
