@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from lofargrid_runner.contract import TOOLS
+
 from lofargrid.states import JobState, Reason
 
 
@@ -182,7 +184,8 @@ class Site:
     ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
     are quarantined by evidence. With ``tape`` what it holds may be on tape only. ``backend`` is the job system that
     reaches its compute, empty if none does. A node that is not heard of for ``lost_after_min`` is given up. With
-    ``pilots`` its nodes are those that join the pool as pilots.
+    ``pilots`` its nodes are those that join the pool as pilots. ``tools`` are what its jobs may reach grid storages
+    by, the best first.
     """
 
     name: str
@@ -204,6 +207,7 @@ class Site:
     backend: str = ""
     lost_after_min: float = 20.0
     pilots: Pilots | None = None
+    tools: tuple[str, ...] = TOOLS
 
     @property
     def pilot(self) -> Pilots | None:

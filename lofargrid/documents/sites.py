@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
+from lofargrid_runner.contract import TOOLS
 from pydantic import Field, field_validator, model_validator
 
 from lofargrid.documents.reading import Document, MisfitError, located, read_document, shown
@@ -92,6 +93,7 @@ class SiteDocument(Document):
     backend: Literal["", "local", "htcondor", "dirac"] = ""
     lost_after_min: Positive = Site.lost_after_min
     pilots: PilotsDocument | None = None
+    tools: Annotated[list[str], Field(min_length=1)] = list(Site.tools)
 
     @field_validator("grid_name")
     @classmethod
@@ -106,6 +108,13 @@ class SiteDocument(Document):
         for index, prefix in enumerate(prefixes):
             _demand(_fault_in(prefix), index)
         return prefixes
+
+    @field_validator("tools")
+    @classmethod
+    def _known_tools(cls, tools: list[str]) -> list[str]:
+        for index, tool in enumerate(tools):
+            _demand("" if tool in TOOLS else f"{shown(tool)} is none of {', '.join(TOOLS)}", index)
+        return tools
 
     @field_validator("scratch")
     @classmethod
@@ -124,8 +133,8 @@ class SiteDocument(Document):
     def over(self, site: Site) -> Site:
         """The site, changed where this document says so."""
         given: dict[str, Any] = {key: getattr(self, key) for key in self.model_fields_set}
-        if "prefixes" in given:
-            given["prefixes"] = tuple(self.prefixes)
+        for key in {"prefixes", "tools"} & given.keys():
+            given[key] = tuple(given[key])
         if self.pilots is not None:
             given["pilots"] = self.pilots.made()
         return replace(site, **given)

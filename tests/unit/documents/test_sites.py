@@ -85,6 +85,10 @@ def test_a_later_file_adds_sites_and_changes_single_keys(file: Path, tmp_path: P
     assert sites["Juelich"] == SITES["Juelich"]
 
 
+def test_a_site_says_in_which_order_its_tools_are_tried(tmp_path: Path) -> None:
+    assert read_sites(SHIPPED, own(tmp_path, "SURF", tools=["xrdcp", "https"]))["SURF"].tools == ("xrdcp", "https")
+
+
 def test_a_key_that_is_given_with_its_default_is_given(tmp_path: Path) -> None:
     site = read_sites(SHIPPED, own(tmp_path, "SURF", tier=2, cores=1, doors={}, scratch=""))["SURF"]
     assert (site.tier, site.cores, site.doors, site.scratch) == (2, 1, {}, "")
@@ -96,7 +100,7 @@ def test_every_field_of_a_site_can_be_written_and_left_out(tmp_path: Path) -> No
     (site,) = read_sites(own(tmp_path, "x", slots=1)).values()
     assert site == Site("x", slots=1)
     for key, field in SiteDocument.model_fields.items():
-        default = tuple(field.default) if key == "prefixes" else field.default
+        default = tuple(field.default) if key in ("prefixes", "tools") else field.default
         assert default == getattr(Site("x"), key), key
 
 
@@ -118,6 +122,8 @@ def test_every_field_of_a_site_can_be_written_and_left_out(tmp_path: Path) -> No
         ("slots: 64", "bandwidth_mb_s: .inf", 3, "bandwidth_mb_s", "should be a finite number"),
         ("slots: 64", "stream_mb_s: .nan", 3, "stream_mb_s", "should be"),
         ("slots: 64", "guarded: 1", 3, "guarded", "should be true or false"),
+        ("slots: 64", "tools: []", 3, "tools", "should have at least 1"),
+        ("slots: 64", "tools: [rsync]", 3, "tools.0", "'rsync' is none of gfal-copy, xrdcp"),
         ("slots: 64", 'grid_name: a"b', 3, "grid_name", "'a\"b' may hold letters, digits, dots"),
         ("davs://dcache.example.org:2880/lofar\n", "/data/lofar\n", 5, "prefixes.0", "'/data/lofar' is no URL"),
         ("davs://dcache.example.org:2880/lofar\n", "sr://h/x\n", 5, "prefixes.0", "'sr://h/x' begins with sr://"),
@@ -392,10 +398,15 @@ def test_every_key_is_in_the_reference_with_its_default() -> None:
     assert set(rows) == set(SiteDocument.model_fields)
     for key, default in rows.items():
         value = getattr(Site("x"), key)
-        text = (
-            str(value).lower() if isinstance(value, bool) else f"{value:.12g}" if value else "0" if value == 0 else ""
-        )
-        assert default == (text or "none"), key
+        assert default == _written(value), key
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple) and value:
+        return f"[{', '.join(value)}]"
+    return f"{value:.12g}" if isinstance(value, int | float) else str(value or "none")
 
 
 def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None:
@@ -414,6 +425,7 @@ def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None
         "backend",
         "lost_after_min",
         "pilots",
+        "tools",
     }
 
 

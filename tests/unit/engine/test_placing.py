@@ -314,6 +314,13 @@ def test_an_attempt_whose_site_is_gone_from_the_list_of_sites_is_lost_and_tried_
     assert (first.phase, first.reason) == (Phase.LOST, Reason.LOST)
 
 
+def test_a_job_takes_along_the_tools_of_its_site(tmp_path: Path) -> None:
+    world = grid(tmp_path, site("SURF", tools=("xrdcp", "https")))
+    enter(world, "a", lying_at("SURF", [100]))
+    world.tick()
+    assert {spec.tools for spec in world.backend.specs.values()} == {("xrdcp", "https")}
+
+
 def test_at_a_guarded_site_a_runner_that_fails_at_once_keeps_its_slot_for_a_while(tmp_path: Path) -> None:
     world = grid(tmp_path, site("SURF", guarded=True), site("Juelich"))
     enter(world, "a", lying_at("SURF", [100]))
