@@ -45,11 +45,11 @@ class Called(Client):
         self._environment = environment
         self._manner = manner
 
-    def open(self, url: str, offset: int) -> Piped:
+    def open(self, url: str, span: str = "") -> Piped:
         """See `Client.open`."""
-        return Piped(self._program(self._tool.read(url, offset)), self._manner)
+        return Piped(self._program(self._tool.read(url, span)), self._manner)
 
-    def fetch(self, url: str, path: str, offset: int, pace: Pace) -> None:
+    def fetch(self, url: str, path: str, pace: Pace) -> None:
         """See `Client.fetch`."""
 
         def reached() -> int:
@@ -57,7 +57,7 @@ class Called(Client):
             pace.at(size_bytes)
             return size_bytes
 
-        with contextlib.closing(Working(self._program(self._tool.fetch(url, path, offset)), self._manner)) as work:
+        with contextlib.closing(Working(self._program(self._tool.fetch(url, path)), self._manner)) as work:
             work.follow(reached, float("inf"))
 
     def put(self, path: str, url: str) -> None:
@@ -208,10 +208,15 @@ def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, m
     text = said[-TAIL_BYTES:].decode(errors="replace")
     how = f"exit code {exit_code}" if signal is None else f"signal {signal}"
     # One that crashes is taken for a link that breaks: what has come is summed, and it is tried again.
-    reason = Reason.STORAGE_UNAVAILABLE if signal else cause_of(manner.stage, text, exit_code)
-    if reason is Reason.CREDENTIAL_EXPIRED and not has_expired(manner.proxy):
-        reason = Reason.CREDENTIAL_REFUSED  # XRootD has one word for both
+    reason = Reason.STORAGE_UNAVAILABLE if signal else judged(cause_of(manner.stage, text, exit_code), manner)
     return Failure(reason, f"{name}: {_last(text) or 'no word'} ({how})")
+
+
+def judged(reason: Reason, manner: Manner) -> Reason:
+    """Tell a proxy whose time is over from one that is refused: storages have one word for both."""
+    if reason is Reason.CREDENTIAL_EXPIRED and not has_expired(manner.proxy):
+        return Reason.CREDENTIAL_REFUSED
+    return reason
 
 
 def has_expired(proxy: str) -> bool:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
-from .called import has_expired
+from .called import has_expired, judged
 from .causes import cause_of
 from .contract import Reason
 from .failure import Failure
@@ -38,12 +38,13 @@ class Https(Client):
         except (OSError, ssl.SSLError) as error:
             raise Failure(Reason.CREDENTIAL_EXPIRED, f"the proxy {access.proxy} cannot be used: {error}") from error
 
-    def open(self, url: str, offset: int) -> Body:
+    def open(self, url: str, span: str = "") -> Body:
         """See `Client.open`."""
-        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
+        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={span}"} if span else {})}
         answer = self._ask("GET", url, headers)
-        if offset and answer.status != http.client.PARTIAL_CONTENT:
-            raise Failure(Reason.INPUT_UNREADABLE, f"{url}: the storage does not read from byte {offset} on")
+        if span and answer.status != http.client.PARTIAL_CONTENT:
+            answer.close()
+            raise Failure(Reason.INPUT_UNREADABLE, f"{url}: the storage does not read bytes {span} alone")
         return Body(answer, self._manner)
 
     def put(self, path: str, url: str) -> None:
@@ -74,7 +75,7 @@ class Https(Client):
             answer = self._asked(method, place, headers, path)
             sent_on = answer.headers.get("Location") if 300 <= answer.status < 400 else None
             if sent_on is None:
-                return _good(answer, url, self._manner.stage)
+                return _good(answer, url, self._manner)
             answer.close()
             place = urljoin(place, sent_on)
             if not place.startswith("https:"):
@@ -131,13 +132,13 @@ class NotThereError(Failure):
     """There is no such file."""
 
 
-def _good(answer: http.client.HTTPResponse, url: str, stage: str) -> http.client.HTTPResponse:
+def _good(answer: http.client.HTTPResponse, url: str, manner: Manner) -> http.client.HTTPResponse:
     if answer.status < 300:
         return answer
     said = f"HTTP {answer.status} {answer.reason}"
     answer.close()
     kind = NotThereError if answer.status in (http.client.NOT_FOUND, http.client.GONE) else Failure
-    raise kind(cause_of(stage, said), f"{url}: {said}")
+    raise kind(judged(cause_of(manner.stage, said), manner), f"{url}: {said}")
 
 
 def _broken(error: Exception, place: str, manner: Manner) -> Failure:

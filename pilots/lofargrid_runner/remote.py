@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import time
 from collections.abc import Callable
@@ -58,26 +59,19 @@ class Manner(NamedTuple):
 class Client:
     """One way to speak to a storage. All raise `Failure`.
 
-    ``resumes`` says that a file may be read from another byte than the first.
+    ``resumes`` says that a span of a file may be read, and that `facts` tell its size.
     """
 
     resumes: bool
 
-    def open(self, url: str, offset: int) -> Stream:
-        """Give the file's bytes from ``offset`` on; what is wrong with it may show in the first `read` only."""
+    def open(self, url: str, span: str = "") -> Stream:
+        """Give a file's bytes, or those from one to another (``2-9``); what is wrong may show in `read` only."""
         raise NotImplementedError
 
-    def fetch(self, url: str, path: str, offset: int, pace: Pace) -> None:
-        """Bring a file to a file of this node, which has ``offset`` bytes of it already. May raise OSError, too."""
-        with contextlib.closing(self.open(url, offset)) as stream, open(path, "r+b") as file:
-            file.truncate(offset)
-            file.seek(offset)
-            while True:
-                data = stream.read(CHUNK_BYTES)
-                if not data:
-                    return
-                file.write(data)
-                pace.at(file.tell())
+    def fetch(self, url: str, path: str, pace: Pace) -> None:
+        """Bring a file to a file of this node. May raise OSError, too."""
+        with contextlib.closing(self.open(url)) as stream:
+            append(stream, path, 0, pace)
 
     def put(self, path: str, url: str) -> None:
         """Store a file of this node."""
@@ -174,14 +168,14 @@ class Resumed:
     def _opened(self) -> Stream:
         """Open it where it broke; who can only begin at the first byte passes over what has come already."""
         if self._client.resumes:
-            return self._client.open(self._url, self._offset)
-        stream = self._client.open(self._url, 0)
+            return rest_of(self._client, self._url, self._offset)
+        stream = self._client.open(self._url)
         left = self._offset
         try:
             while left:
                 passed = len(stream.read(min(left, SKIP_BYTES)))
                 if not passed:
-                    raise Failure(Reason.INPUT_CORRUPT, f"{self._url}: it became shorter while it was read")
+                    raise _shorter(self._url)
                 left -= passed
         except BaseException:
             stream.close()
@@ -193,6 +187,43 @@ class Resumed:
         stream, self._stream = self._stream, None
         if stream:
             stream.close()
+
+
+def rest_of(client: Client, url: str, offset: int) -> Stream:
+    """Open a file from a byte on.
+
+    To its last byte by number: XRootD's https gives nothing at all, and no error, if it is asked for "the rest".
+
+    Raises
+    ------
+    Failure
+        ``INPUT_CORRUPT``: it has not that many bytes (any more).
+    """
+    if not offset:
+        return client.open(url)
+    facts = client.facts(url)
+    if facts is None or facts.size_bytes is None or facts.size_bytes < offset:
+        raise _shorter(url)
+    if facts.size_bytes == offset:
+        return io.BytesIO()
+    return client.open(url, f"{offset}-{facts.size_bytes - 1}")
+
+
+def append(stream: Stream, path: str, offset: int, pace: Pace) -> None:
+    """Write a stream to a file behind the first ``offset`` bytes that it has."""
+    with open(path, "r+b") as file:
+        file.truncate(offset)
+        file.seek(offset)
+        while True:
+            data = stream.read(CHUNK_BYTES)
+            if not data:
+                return
+            file.write(data)
+            pace.at(file.tell())
+
+
+def _shorter(url: str) -> Failure:
+    return Failure(Reason.INPUT_CORRUPT, f"{url}: it became shorter while it was read")
 
 
 class Remote:
@@ -212,7 +243,10 @@ class Remote:
         offset = 0
         while True:
             try:
-                return self._client.fetch(url, path, offset, pace)
+                if not offset:
+                    return self._client.fetch(url, path, pace)
+                with contextlib.closing(rest_of(self._client, url, offset)) as stream:
+                    return append(stream, path, offset, pace)
             except Failure as failure:
                 reached = local.size(path) or 0
                 offset = reached if self._client.resumes else 0

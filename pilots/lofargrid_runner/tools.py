@@ -23,15 +23,15 @@ class Access(NamedTuple):
 class Tool(NamedTuple):
     """One program, and how it is called on a URL. The first word of each call is looked for on PATH.
 
-    ``read`` puts the file on standard output, ``fetch`` at a path of this node; both from a byte on if it ``resumes``.
-    ``write`` stores a file of this node.
+    ``read`` puts the file on standard output or, if it ``resumes``, a span of it (``2-9`` are eight bytes); ``fetch``
+    brings it to a path of this node. ``write`` stores a file of this node.
     ``stat`` and ``checksum`` may be the same call; what they print is for `size_in` and `adler32_in`.
     """
 
     schemes: tuple[str, ...]
     resumes: bool
-    read: Callable[[str, int], Words]
-    fetch: Callable[[str, str, int], Words]
+    read: Callable[[str, str], Words]
+    fetch: Callable[[str, str], Words]
     write: Callable[[str, str], Words]
     stat: Callable[[str], Words]
     checksum: Callable[[str], Words]
@@ -47,7 +47,7 @@ def gfal(_: Access) -> Tool:
         schemes=("davs", "https", "root", "xroot", "gsiftp", "srm"),
         resumes=False,
         read=lambda url, _: (*read, url),
-        fetch=lambda url, path, _: ("gfal-copy", "-f", *times, "-T", LONGEST_S, url, f"file://{path}"),
+        fetch=lambda url, path: ("gfal-copy", "-f", *times, "-T", LONGEST_S, url, f"file://{path}"),
         write=lambda path, url: ("gfal-copy", "-f", "-p", *times, "-T", LONGEST_S, f"file://{path}", url),
         stat=lambda url: ("gfal-stat", *times, url),
         checksum=lambda url: ("gfal-sum", *times, url, "ADLER32"),
@@ -61,7 +61,7 @@ def xrdcp(_: Access) -> Tool:
         schemes=ROOT,
         resumes=False,
         read=lambda url, _: ("xrdcp", "-s", url, "-"),
-        fetch=lambda url, path, _: ("xrdcp", "-s", "-f", url, path),
+        fetch=lambda url, path: ("xrdcp", "-s", "-f", url, path),
         write=lambda path, url: ("xrdcp", "-s", "-f", path, url),
         stat=lambda url: ("xrdfs", door(url), "stat", path_at(url)),
         checksum=lambda url: ("xrdfs", door(url), "query", "checksum", f"{path_at(url)}?cks.type=adler32"),
@@ -81,17 +81,13 @@ def curl(access: Access) -> Tool:
     return Tool(
         schemes=HTTP,
         resumes=True,
-        read=lambda url, offset: (*common, *_from(offset), web(url)),
-        fetch=lambda url, path, offset: (*common, *_from(offset), "--output", path, web(url)),
+        read=lambda url, span: (*common, *(("--range", span) if span else ()), web(url)),
+        fetch=lambda url, path: (*common, "--output", path, web(url)),
         write=lambda path, url: (*common, "--upload-file", path, web(url)),
         stat=lambda url: (*look, web(url)),
         checksum=lambda url: (*look, web(url)),
         remove=lambda url: (*common, "--request", "DELETE", web(url)),
     )
-
-
-def _from(offset: int) -> Words:
-    return ("--continue-at", str(offset)) if offset else ()
 
 
 TOOLS: Mapping[str, Callable[[Access], Tool]] = {"gfal-copy": gfal, "xrdcp": xrdcp, "curl": curl}

@@ -15,6 +15,7 @@ from lofargrid.recipes.sandboxes import pack_runner
 from tests.grid.authority import Holder
 from tests.grid.disk import DISK_MB, NEEDS_MOUNT, small_disk
 from tests.grid.door import Door, commands
+from tests.grid.trouble import answering, breaking
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell, tar
 
@@ -43,6 +44,11 @@ def proxies(vo: VO, janneke: Holder, tmp_path_factory: pytest.TempPathFactory) -
     }
 
 
+@pytest.fixture(scope="module")
+def server(vo: VO) -> Holder:
+    return vo.authority.server("web.test")
+
+
 @dataclass(frozen=True)
 class Way:
     """A node with one tool, and the URLs that it speaks."""
@@ -67,10 +73,16 @@ class Way:
 
 
 @pytest.fixture(params=WAYS, ids=" ".join)
-def way(
-    request: pytest.FixtureRequest, tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]
-) -> Way:  # fmt: skip
-    tool, protocol = request.param
+def way(request: pytest.FixtureRequest, tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]) -> Way:
+    return _way(*request.param, tmp_path, vo, door, proxies)
+
+
+@pytest.fixture(params=[tool for tool, protocol in WAYS if protocol == "davs"])
+def web(request: pytest.FixtureRequest, tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]) -> Way:
+    return _way(request.param, "davs", tmp_path, vo, door, proxies)
+
+
+def _way(tool: str, protocol: str, tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]) -> Way:
     attempt = Attempt(tmp_path, pack_runner(tmp_path))
     attempt.environment |= {**vo.environment, "PATH": f"{commands(tmp_path)}:{os.environ['PATH']}"}
     return Way(tool, door.root if protocol == "root" else door.davs, attempt, proxies)
@@ -183,3 +195,50 @@ def test_a_door_that_is_closed_is_unavailable(way: Way) -> None:
     way.attempt.environment.update(patience)
     report = way.run(inputs=(plain(url, adler32="00000001"),))
     assert report.reason == Reason.STORAGE_UNAVAILABLE, report.detail
+
+
+@pytest.mark.parametrize("unpack", [False, True])
+def test_a_link_that_breaks_in_the_middle_is_taken_up_and_the_file_is_whole(way: Way, door: Door, unpack: bool) -> None:
+    content = tar(("L1.MS/", None), ("L1.MS/table.dat", LARGE))
+    put(door, "long.tar", content)
+    port = int(way.start.split("/")[2].partition(":")[2])
+    with breaking(port, len(content) // 2) as begins:
+        url = way.url("long.tar").replace(f":{port}/", f":{begins}/")
+        report = way.run(inputs=(plain(url, unpack=unpack, adler32=adler(content)),))
+    assert report.succeeded, report.detail
+    if way.tool in ("curl", "https"):  # the others may mend it by themselves
+        assert "goes on at byte" in way.attempt.log
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (401, Reason.CREDENTIAL_REFUSED),
+        (403, Reason.CREDENTIAL_REFUSED),
+        (404, Reason.INPUT_MISSING),
+        (500, Reason.STORAGE_UNAVAILABLE),
+        (503, Reason.STORAGE_UNAVAILABLE),
+    ],
+)
+def test_each_refusal_of_a_web_server_has_its_reason(
+    web: Way, server: Holder, status: int, reason: Reason
+) -> None:  # fmt: skip
+    with answering(status, server) as port:
+        report = web.run(inputs=(plain(f"davs://localhost:{port}/lofar/a.h5", adler32="00000001"),))
+    assert (report.reason, report.stage) == (reason, "stage-in"), report.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (403, Reason.CREDENTIAL_REFUSED),
+        (409, Reason.STAGE_OUT_FAILED),
+        (500, Reason.STORAGE_UNAVAILABLE),
+        (507, Reason.STORAGE_FULL),
+    ],
+)
+def test_each_refusal_to_store_has_its_reason(web: Way, server: Holder, status: int, reason: Reason) -> None:
+    with answering(status, server) as port:
+        destination = f"davs://localhost:{port}/lofar/out"
+        report = web.run(outputs=(OUT,), commands=(shell("echo > o"),), destination=destination)
+    assert (report.reason, report.stage) == (reason, "stage-out"), report.detail

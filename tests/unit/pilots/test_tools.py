@@ -71,7 +71,7 @@ def test_davs_is_what_the_grid_calls_https() -> None:
 @pytest.mark.parametrize("name", TOOLS)
 def test_no_call_holds_more_of_a_credential_than_where_it_lies(name: str) -> None:
     tool = TOOLS[name](ACCESS)
-    calls = [tool.read("davs://h/a", 0), tool.fetch("davs://h/a", "/p", 0), tool.write("/p", "davs://h/a"), tool.stat("davs://h/a"),
+    calls = [tool.read("davs://h/a", ""), tool.fetch("davs://h/a", "/p"), tool.write("/p", "davs://h/a"), tool.stat("davs://h/a"),
              tool.checksum("davs://h/a"), tool.remove("davs://h/a")]  # fmt: skip
     for call in calls:
         assert any("h/a" in word or word == "/a" or word.startswith("/a?") for word in call), call
@@ -79,8 +79,8 @@ def test_no_call_holds_more_of_a_credential_than_where_it_lies(name: str) -> Non
 
 
 def test_curl_goes_on_where_it_stopped_and_never_without_encryption() -> None:
-    words = TOOLS["curl"](ACCESS).read("davs://h/a", 7)
-    assert " --continue-at 7 https://h/a" in " ".join(words)
+    words = TOOLS["curl"](ACCESS).read("davs://h/a", "7-9")
+    assert " --range 7-9 https://h/a" in " ".join(words)
     assert ("--proto-redir", "=https") in pairwise(words)
 
 
@@ -97,7 +97,7 @@ def chosen(client: Client) -> str:
     if isinstance(client, Https):
         return "https"
     assert isinstance(client, Called)
-    return client._tool.read("davs://h/a", 0)[0].replace("sh", "gfal-copy")
+    return client._tool.read("davs://h/a", "")[0].replace("sh", "gfal-copy")
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,14 @@ class Breaking(Client):
         self._breaks = list(breaks)
         self._reason = reason
 
-    def open(self, url: str, offset: int) -> Piece:
+    def open(self, url: str, span: str = "") -> Piece:
+        offset = int(span.partition("-")[0] or 0)
+        assert span in ("", f"{offset}-{len(self._content) - 1}")
         self.opened.append(offset)
         return Piece(self._content[offset:], self._breaks.pop(0) if self._breaks else None, self._reason)
 
     def facts(self, url: str) -> Facts | None:
-        return Facts(len(self._content), None)
+        return Facts(len(self._content))
 
 
 class Piece:
@@ -184,6 +186,23 @@ def test_a_file_that_became_shorter_is_corrupt(manner: Manner) -> None:
     client = Breaking(b"0123456789", 6, resumes=False)
     stream = Resumed(client, "root://h/a", manner)
     with manner.stop, pytest.raises(Failure) as told:
+        stream.read(6)
+        client._content = b"01"
+        stream.read(6)
+    assert told.value.reason is Reason.INPUT_CORRUPT
+
+
+def test_one_that_breaks_behind_its_last_byte_is_whole(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 10)
+    with manner.stop:
+        assert whole(Resumed(client, "davs://h/a", manner)) == b"0123456789"
+    assert client.opened == [0]
+
+
+def test_one_that_is_shorter_than_what_has_come_is_corrupt(manner: Manner) -> None:
+    client = Breaking(b"0123456789", 6)
+    stream = Resumed(client, "davs://h/a", manner)
+    with manner.stop, pytest.raises(Failure, match="became shorter") as told:
         stream.read(6)
         client._content = b"01"
         stream.read(6)

@@ -1,0 +1,79 @@
+"""A way to a server that breaks, and a server that answers with errors only."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+from tests.grid.authority import Holder
+
+CHUNK_BYTES = 1 << 16
+
+
+@contextlib.contextmanager
+def breaking(port: int, *lives: int) -> Iterator[int]:
+    """A way to a port of this machine whose connections break: each number is how many bytes one of them brings.
+
+    Connections that are asked for beyond these live as long as they like. Yields the port that it begins at.
+    """
+    left = list(lives)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    near, _ = server.accept()
+                    far = socket.create_connection(("127.0.0.1", port))
+                    for source, target, limit in ((near, far, None), (far, near, left.pop(0) if left else None)):
+                        threading.Thread(target=_pass_on, args=(source, target, limit), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)  # accept hears of it
+
+
+def _pass_on(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(CHUNK_BYTES):
+            target.sendall(data if limit is None else data[:limit])
+            if limit is not None:
+                limit -= len(data)
+                if limit <= 0:
+                    break
+    for one in (source, target):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+@contextlib.contextmanager
+def answering(status: int, holder: Holder) -> Iterator[int]:
+    """A server of https:// that answers everything with one status. Yields its port."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD = do_PUT = do_DELETE = do_PROPFIND = do_MKCOL = do_OPTIONS = answer  # noqa: N815 - their names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(holder.certificate_file, holder.key_file)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
