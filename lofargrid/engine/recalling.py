@@ -1,6 +1,6 @@
 """Recall: inputs that are on tape come online before their jobs are handed over, a window of jobs at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from lofargrid.documents.sites import site_of
@@ -100,32 +100,46 @@ class Recalling:
         self._request(recall, [url for url in urls if where[url] is Locality.NEARLINE and url not in gone], wanted)
 
     def _given_up(self, recall: Recall, urls: Sequence[str]) -> list[str]:
-        """Files whose recall has failed too often; those that failed less often are asked for again."""
+        """Files whose recall has failed too often; those that failed less often are asked for again.
+
+        So are those whose request is forgotten, as by a service that was restarted.
+        """
         failed: list[str] = []
-        for request in self._tracker.recall_requests():
-            told = recall.poll(request)
+        forgotten: list[str] = []
+        for request, asked in self._tracker.recall_requests().items():
+            told = recall.poll(request, asked)
             failed += [url for url, one in told.items() if one.state is RecallState.FAILED]
+            forgotten += [url for url in asked if url not in told]
         with self._tracker.transaction():
+            self._tracker.recalls_forgotten(forgotten)
             return [url for url in failed if self._tracker.recall_failed(url) >= TRIES and url in urls]
 
     def _request(self, recall: Recall, urls: Sequence[str], wanted: Mapping[int, Sequence[str]]) -> None:
         standing = self._tracker.recalls_since(self._moves.now(-PATIENCE_S))
         missing = [url for url in urls if url not in standing]
         readers = {url: job_id for job_id, given in wanted.items() for url in given}
-        for first in range(0, len(missing), MOST_FILES):
-            part = missing[first : first + MOST_FILES]
+        for part in self._requests(missing):
             request = recall.request(part, LIFETIME_S)
             with self._tracker.transaction():
                 for url in part:
                     self._tracker.note_recall(url, readers[url], request, self._moves.now())
 
+    def _requests(self, urls: Sequence[str]) -> Iterator[list[str]]:
+        """Divide files into requests: each for the tapes of one site, and not too large."""
+        at: dict[str, list[str]] = {}
+        for url in urls:
+            at.setdefault(site_of(url, self._sites), []).append(url)
+        for given in at.values():
+            yield from (given[first : first + MOST_FILES] for first in range(0, len(given), MOST_FILES))
+
     def _release(self, recall: Recall) -> None:
         """Let files go whose reader has ended."""
         done = self._tracker.recalls_read()
-        if done:
-            recall.release(done)
+        for request, urls in done.items():
+            if request:
+                recall.release(request, urls)
             with self._tracker.transaction():
-                self._tracker.forget_recalls(done)
+                self._tracker.forget_recalls(urls)
 
 
 def _told(state: Locality) -> str:

@@ -42,6 +42,7 @@ class Cause(StrEnum):
     RECALL_FAILED = "recall-failed"
     RECALL_LIED = "recall-lied"
     RECALL_HANGS = "recall-hangs"
+    RECALL_FORGOTTEN = "recall-forgotten"
     PIN_SHORT = "pin-short"
     TAPE_LOST = "tape-lost"
     CANCELLED = "cancelled"
@@ -67,7 +68,7 @@ class Faults:
     jobs that truly take up to twice what their step grants. ``black_holes`` to ``cut_off_nodes`` are shares of the
     nodes that become so once within ``horizon_s``, for ``repair_s`` in the mean, ``beyond_repair`` of them for
     ever. ``bad_files`` is the share of the placed files that are bad, ``recall_*``, ``pin_short`` and ``tape_lost``
-    chances a file on tape.
+    chances a file on tape; ``recall_forgotten`` is one each time that a request is asked for.
 
     ``lost_after_s`` is how long the batch system waits for a node it does not see; of those ``slow_to_tell`` take up
     to a day.
@@ -111,6 +112,7 @@ class Faults:
     recall_failed: float = 0.0
     recall_lied: float = 0.0
     recall_hangs: float = 0.0
+    recall_forgotten: float = 0.0
     pin_short: float = 0.0
     tape_lost: float = 0.0
     horizon_s: float = 2 * 86400.0
@@ -168,4 +170,5 @@ _NASTY = {
     "recall_hangs": 0.05,
     "pin_short": 0.1,
     "tape_lost": 0.01,
+    "recall_forgotten": 0.02,
 }

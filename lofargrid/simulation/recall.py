@@ -20,7 +20,8 @@ _ONLINE = Recalled(RecallState.ONLINE)
 class SimulatedRecall:
     """Recalls files from simulated tapes. See `Recall` for what its calls guarantee.
 
-    As real services do, it may say that a file is online which is not, and leave a file queued for ever.
+    As real services do, it may say that a file is online which is not, leave a file queued for ever, and forget a
+    request.
 
     Parameters
     ----------
@@ -55,9 +56,9 @@ class SimulatedRecall:
         self._require_credential("request files from tape")
         return self._gate.call("request files from tape", lambda: self._request(urls, lifetime_s))
 
-    def poll(self, request: str) -> Mapping[str, Recalled]:
+    def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         """See `Recall.poll`."""
-        return self._gate.call("ask for a recall", lambda: dict(self._requests.get(request, {})))
+        return self._gate.call("ask for a recall", lambda: self._poll(request, urls))
 
     def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
         """See `Recall.extend`."""
@@ -69,7 +70,7 @@ class SimulatedRecall:
 
         self._gate.call_each("extend pins", urls, extend)
 
-    def release(self, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> None:
         """See `Recall.release`."""
         self._require_credential("release files")
         self._gate.call_each("release files", urls, self._release)
@@ -77,6 +78,12 @@ class SimulatedRecall:
     def cancel(self, request: str) -> None:
         """See `Recall.cancel`."""
         self._gate.call("cancel a recall", lambda: self._cancel(request))
+
+    def _poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
+        if request in self._requests and self._happens(self._faults.recall_forgotten, Cause.RECALL_FORGOTTEN, request):
+            self._cancel(request)
+        told = self._requests.get(request, {})
+        return {url: told[url] for url in urls if url in told}
 
     def _locality(self, url: str) -> Locality:
         file = self._files.get(url)
@@ -129,8 +136,8 @@ class SimulatedRecall:
         if self._weather.is_bad(Cause.CREDENTIAL_EXPIRED):
             raise BackendError(f"cannot {what}: the proxy has expired")
 
-    def _happens(self, chance: float, cause: Cause, url: str) -> bool:
+    def _happens(self, chance: float, cause: Cause, what: str) -> bool:
         if self._stream.random() >= chance:
             return False
-        self._trace.fault(cause, url=url)
+        self._trace.fault(cause, url=what)
         return True

@@ -87,7 +87,7 @@ class Recall(Protocol):
         ...
 
     def request(self, urls: Sequence[str], lifetime_s: float) -> str:
-        """Ask that files come online and stay so for ``lifetime_s`` from then.
+        """Ask that files of one site come online and stay so for ``lifetime_s`` from then.
 
         Returns
         -------
@@ -96,8 +96,8 @@ class Recall(Protocol):
         """
         ...
 
-    def poll(self, request: str) -> Mapping[str, Recalled]:
-        """Tell how far each file of a request is; nothing at all if the service does not know the request (any more).
+    def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
+        """Tell how far files of a request are; nothing at all if the service does not know the request (any more).
 
         A file may stay queued for ever.
         """
@@ -107,8 +107,8 @@ class Recall(Protocol):
         """Keep files online for ``lifetime_s`` from now at least; those that are not online are passed over."""
         ...
 
-    def release(self, urls: Sequence[str]) -> None:
-        """Let files go from disk; unknown ones are passed over."""
+    def release(self, request: str, urls: Sequence[str]) -> None:
+        """Let files go from disk that a request has brought there; unknown ones are passed over."""
         ...
 
     def cancel(self, request: str) -> None:

@@ -1,6 +1,6 @@
 """Recalls: which files were asked for from tape, for which job."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lofargrid.model import Job
 from lofargrid.states import FINAL
@@ -21,9 +21,9 @@ class Recalls(Jobs):
         """How many jobs wait for files from tape."""
         return int(self.value("SELECT count(*) FROM jobs WHERE state = 'recalling'"))
 
-    def recall_requests(self) -> list[str]:
-        """The requests that stand."""
-        return [row[0] for row in self.rows("SELECT DISTINCT request FROM recalls WHERE request <> '' ORDER BY 1")]
+    def recall_requests(self) -> dict[str, list[str]]:
+        """The requests that stand, and the files of each."""
+        return _by_request(self.rows("SELECT request, url FROM recalls WHERE request <> '' ORDER BY 1, 2"))
 
     def recalls_since(self, since: str) -> set[str]:
         """The files that were asked for since a time, and did not fail since."""
@@ -42,13 +42,25 @@ class Recalls(Jobs):
         self.write("UPDATE recalls SET request = '', failures = failures + 1 WHERE url = ? AND request <> ''", url)
         return int(self.value("SELECT failures FROM recalls WHERE url = ?", url) or 0)
 
-    def recalls_read(self) -> list[str]:
-        """The files whose reader has ended."""
+    def recalls_forgotten(self, urls: Sequence[str]) -> None:
+        """Note that nobody recalls some files any more: their requests are not known where they were made."""
+        self.write_many("UPDATE recalls SET request = '' WHERE url = ?", [(url,) for url in urls])
+
+    def recalls_read(self) -> dict[str, list[str]]:
+        """The files whose reader has ended, by the request that stands for them, "" if none does."""
         sql = (
-            f"SELECT r.url FROM recalls r JOIN jobs j ON j.id = r.job_id WHERE j.state IN ({marks(_FINAL)}) ORDER BY 1"
-        )  # fmt: skip
-        return [row[0] for row in self.rows(sql, *_FINAL)]
+            "SELECT r.request, r.url FROM recalls r JOIN jobs j ON j.id = r.job_id"
+            f" WHERE j.state IN ({marks(_FINAL)}) ORDER BY 1, 2"
+        )
+        return _by_request(self.rows(sql, *_FINAL))
 
     def forget_recalls(self, urls: Sequence[str]) -> None:
         """Forget files that were let go."""
         self.write_many("DELETE FROM recalls WHERE url = ?", [(url,) for url in urls])
+
+
+def _by_request(rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for request, url in rows:
+        found.setdefault(request, []).append(url)
+    return found

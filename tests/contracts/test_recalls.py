@@ -49,7 +49,7 @@ def archive(request: pytest.FixtureRequest) -> Archive:
 
 
 def states(archive: Archive, request: str) -> list[RecallState]:
-    return [seen.state for _, seen in sorted(archive.recall.poll(request).items())]
+    return [seen.state for _, seen in sorted(archive.recall.poll(request, archive.taped).items())]
 
 
 def test_where_files_are_is_told_of_each(archive: Archive) -> None:
@@ -79,14 +79,14 @@ def test_asking_again_is_another_request_for_the_same_file(archive: Archive) -> 
 def test_a_file_on_disk_is_there_and_one_that_is_not_fails_with_its_cause(archive: Archive) -> None:
     request = archive.recall.request([archive.on_disk, archive.absent], WEEK_S)
     archive.patience()
-    told = archive.recall.poll(request)
+    told = archive.recall.poll(request, [archive.on_disk, archive.absent])
     assert told[archive.on_disk].state is RecallState.ONLINE
     assert told[archive.absent].state is RecallState.FAILED
     assert told[archive.absent].detail
 
 
 def test_of_an_unknown_request_nothing_is_told_and_cancelling_it_does_nothing(archive: Archive) -> None:
-    assert dict(archive.recall.poll("no such request")) == {}
+    assert dict(archive.recall.poll("no such request", archive.taped)) == {}
     archive.recall.cancel("no such request")
 
 
@@ -96,7 +96,7 @@ def test_what_is_cancelled_does_not_come(archive: Archive) -> None:
         archive.recall.cancel(request)
     archive.patience()
     assert archive.recall.locality(archive.taped[:1])[archive.taped[0]] is Locality.NEARLINE
-    assert dict(archive.recall.poll(request)) == {}
+    assert dict(archive.recall.poll(request, archive.taped)) == {}
 
 
 def test_cancelling_takes_back_neither_what_has_come_nor_what_another_request_waits_for(archive: Archive) -> None:
@@ -112,9 +112,10 @@ def test_cancelling_takes_back_neither_what_has_come_nor_what_another_request_wa
 
 
 def test_releasing_and_extending_may_be_repeated_and_pass_over_the_unknown(archive: Archive) -> None:
-    archive.recall.request(archive.taped[:1], WEEK_S)
+    request = archive.recall.request(archive.taped[:1], WEEK_S)
     archive.patience()
     for _ in range(2):
         archive.recall.extend([*archive.taped, archive.absent], WEEK_S)
-        archive.recall.release([*archive.taped, archive.absent])
+        archive.recall.release(request, [*archive.taped, archive.absent])
+    archive.recall.release("no such request", archive.taped[:1])
     assert archive.recall.locality(archive.taped)[archive.taped[3]] is Locality.NEARLINE

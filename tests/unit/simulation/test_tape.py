@@ -60,7 +60,7 @@ def test_a_file_that_two_ask_for_is_read_once() -> None:
     one, urls = archive(1)
     requests = [one.recall.request(urls, WEEK_S) for _ in range(2)]
     later(one, 1000.0)
-    assert [one.recall.poll(request)[urls[0]].state for request in requests] == [RecallState.ONLINE] * 2
+    assert [one.recall.poll(request, urls)[urls[0]].state for request in requests] == [RecallState.ONLINE] * 2
     assert sum(one.tapes["NEAR"].recalled_mb.values()) == pytest.approx(SIZE_BYTES / 1e6)
 
 
@@ -71,10 +71,10 @@ def test_what_is_pinned_stays_and_what_is_released_makes_room_for_others() -> No
     request = one.recall.request(urls[3:5], WEEK_S)
     later(one, 1000.0)
     assert online(one, urls) == [0, 1, 2]
-    one.recall.release([urls[1]])
+    one.recall.release(request, [urls[1]])
     later(one, 1000.0)
     assert online(one, urls) == [0, 2, 3]
-    assert [seen.state for seen in one.recall.poll(request).values()] == [RecallState.ONLINE, RecallState.QUEUED]
+    assert [seen.state for seen in one.recall.poll(request, urls).values()] == [RecallState.ONLINE, RecallState.QUEUED]
     assert one.tapes["NEAR"].cached_mb == pytest.approx(3 * SIZE_BYTES / 1e6)
 
 
@@ -102,7 +102,7 @@ def test_a_recall_that_failed_says_so_and_can_be_asked_for_again() -> None:
     one, urls = archive(40, Faults(recall_failed=0.5))
     request = one.recall.request(urls, WEEK_S)
     later(one, 10_000.0)
-    polled = one.recall.poll(request)
+    polled = one.recall.poll(request, urls)
     failed = [place for place in urls if polled[place].state is RecallState.FAILED]
     assert 10 < len(failed) < 30
     assert len(online(one, urls)) == 40 - len(failed)
@@ -117,14 +117,14 @@ def test_a_lost_file_never_comes() -> None:
     one, urls = archive(1, Faults(tape_lost=1.0))
     request = one.recall.request(urls, WEEK_S)
     later(one, 1000.0)
-    assert one.recall.poll(request)[urls[0]].state is RecallState.FAILED
+    assert one.recall.poll(request, urls)[urls[0]].state is RecallState.FAILED
     assert one.recall.locality(urls) == {urls[0]: Locality.LOST}
 
 
 def test_the_service_may_say_online_of_a_file_that_is_not() -> None:
     one, urls = archive(1, Faults(recall_lied=1.0))
     request = one.recall.request(urls, WEEK_S)
-    assert one.recall.poll(request)[urls[0]].state is RecallState.ONLINE
+    assert one.recall.poll(request, urls)[urls[0]].state is RecallState.ONLINE
     assert one.recall.locality(urls)[urls[0]] is Locality.NEARLINE
     assert one.trace.faults[Cause.RECALL_LIED] == 1
 
@@ -133,12 +133,21 @@ def test_a_request_may_hang_for_ever_and_another_one_help() -> None:
     one, urls = archive(30, Faults(recall_hangs=0.3))
     request = one.recall.request(urls, WEEK_S)
     later(one, 1e6)
-    hanging = [place for place, seen in one.recall.poll(request).items() if seen.state is RecallState.QUEUED]
+    hanging = [place for place, seen in one.recall.poll(request, urls).items() if seen.state is RecallState.QUEUED]
     assert 0 < len(hanging) < 30
     for _ in range(20):
         one.recall.request(hanging, WEEK_S)
         later(one, 10_000.0)
     assert set(one.recall.locality(hanging).values()) == {Locality.ONLINE}
+
+
+def test_the_service_may_forget_a_request_and_what_of_it_has_not_come() -> None:
+    one, urls = archive(1, Faults(recall_forgotten=1.0))
+    request = one.recall.request(urls, WEEK_S)
+    assert one.recall.poll(request, urls) == {}
+    later(one, 10_000.0)
+    assert online(one, urls) == []
+    assert one.trace.faults[Cause.RECALL_FORGOTTEN] == 1
 
 
 def test_a_pin_may_run_out_early() -> None:
@@ -154,9 +163,9 @@ def test_a_site_in_trouble_recalls_nothing_and_an_expired_proxy_asks_for_nothing
     one, urls = archive(1)
     one.weather.add(Cause.STORAGE_DOWN, "NEAR", 0.0, 100.0)
     one.weather.add(Cause.CREDENTIAL_EXPIRED, "*", 100.0, 200.0)
-    assert one.recall.poll(one.recall.request(urls, WEEK_S))[urls[0]].state is RecallState.FAILED
+    assert one.recall.poll(one.recall.request(urls, WEEK_S), urls)[urls[0]].state is RecallState.FAILED
     later(one, 150.0)
-    for call in (lambda: one.recall.request(urls, 1.0), lambda: one.recall.release(urls),
+    for call in (lambda: one.recall.request(urls, 1.0), lambda: one.recall.release("recall-1", urls),
                  lambda: one.recall.extend(urls, 1.0)):  # fmt: skip
         with pytest.raises(BackendError, match="the proxy has expired"):
             call()

@@ -1,0 +1,159 @@
+"""Inputs on tape: asked for site by site, waited for, released when they are read, asked for again when forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lofargrid.engine import recalling
+from lofargrid.model import Site
+from lofargrid.states import JobState, Reason
+from lofargrid.storage.base import Locality, Recalled, RecallState
+from tests.unit.engine_factories import FIRST, World, name, recipe, subband
+
+ALONE = {"first": FIRST}
+TAPES = ("SURF", "JUELICH")
+SITES = {site: Site(site, slots=50, guarded=False, prefixes=(f"davs://{site}.example/",), tape=True) for site in TAPES}
+MINUTE_S = 60.0
+
+
+@dataclass
+class ScriptedRecall:
+    """A recall service that does what the test says."""
+
+    where: dict[str, Locality] = field(default_factory=dict)
+    requests: dict[str, dict[str, Recalled]] = field(default_factory=dict)
+    released: list[tuple[str, str]] = field(default_factory=list)
+
+    def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
+        return {url: self.where.get(url, Locality.NEARLINE) for url in urls}
+
+    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+        request = f"request-{len(self.requests)}"
+        self.requests[request] = dict.fromkeys(urls, Recalled(RecallState.QUEUED))
+        return request
+
+    def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
+        return {url: one for url, one in self.requests[request].items() if url in urls}
+
+    def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
+        """Pins hold for ever here."""
+
+    def release(self, request: str, urls: Sequence[str]) -> None:
+        self.released += [(request, url) for url in urls]
+
+    def cancel(self, request: str) -> None:
+        del self.requests[request]
+
+    # What the test says.
+
+    def come(self, *urls: str) -> None:
+        self.where |= dict.fromkeys(urls, Locality.ONLINE)
+
+    def say(self, state: RecallState, url: str, detail: str = "") -> None:
+        """Of a file, in every request for it."""
+        for told in self.requests.values():
+            told.update({url: Recalled(state, detail)} if url in told else {})
+
+    def forget(self) -> None:
+        """What a restarted service may do."""
+        for told in self.requests.values():
+            told.clear()
+
+    def asked(self) -> list[list[str]]:
+        return [sorted(told) for told in self.requests.values()]
+
+
+def url(number: int, site: str = "SURF") -> str:
+    return f"davs://{site}.example/L1/SB{number:03d}.MS"
+
+
+@pytest.fixture
+def service() -> ScriptedRecall:
+    return ScriptedRecall()
+
+
+def on_tape(folder: Path, service: ScriptedRecall, urls: Mapping[int, str]) -> World:
+    """A production whose subbands lie on tape, and have been asked for."""
+    world = World(folder, sites=dict(SITES), recall=service)
+    world.enter(recipe([subband(number, url=one) for number, one in urls.items()], ALONE))
+    world.tick(2, later_s=MINUTE_S)
+    return world
+
+
+def test_a_request_is_for_files_of_one_site(tmp_path: Path, service: ScriptedRecall) -> None:
+    urls = {100: url(100), 101: url(101), 102: url(102, "JUELICH")}
+    on_tape(tmp_path, service, urls)
+    assert service.asked() == [[urls[102]], [urls[100], urls[101]]]
+
+
+def test_a_request_is_for_no_more_files_than_the_archive_takes(
+    tmp_path: Path, service: ScriptedRecall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalling, "MOST_FILES", 2)
+    on_tape(tmp_path, service, {number: url(number) for number in range(100, 105)})
+    assert [len(urls) for urls in service.asked()] == [2, 2, 1]
+
+
+def test_a_job_goes_on_when_its_file_is_online_and_not_when_the_request_says_so(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    world = on_tape(tmp_path, service, {100: url(100), 101: url(101)})
+    service.say(RecallState.ONLINE, url(100))
+    service.come(url(101))
+    world.tick(2, later_s=MINUTE_S)
+    assert world.states() == {name(100): JobState.RECALLING, name(101): JobState.SUBMITTED}
+
+
+def test_a_file_is_released_by_the_request_it_came_with_when_its_job_has_ended(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    world = on_tape(tmp_path, service, {100: url(100), 101: url(101)})
+    service.come(url(100), url(101))
+    world.tick(2, later_s=MINUTE_S)
+    world.backend.run(name(100))
+    world.backend.succeed(name(100))
+    world.tick(3, later_s=MINUTE_S)
+    assert service.released == [("request-0", url(100))]
+
+
+def test_what_a_service_has_forgotten_is_asked_for_again(tmp_path: Path, service: ScriptedRecall) -> None:
+    world = on_tape(tmp_path, service, {100: url(100), 101: url(101)})
+    service.come(url(100))
+    service.forget()
+    world.tick(later_s=MINUTE_S)
+    assert service.asked() == [[], [url(101)]]
+
+
+def test_a_file_that_failed_is_asked_for_again_and_in_the_end_given_up(tmp_path: Path, service: ScriptedRecall) -> None:
+    world = on_tape(tmp_path, service, {100: url(100)})
+    for _ in range(recalling.TRIES):
+        service.say(RecallState.FAILED, url(100), "tape jammed")
+        world.tick(later_s=MINUTE_S)
+    assert service.asked() == [[url(100)]] * recalling.TRIES
+    job = world.job(name(100))
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.INPUT_UNREADABLE)
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"), [(Locality.ABSENT, Reason.INPUT_MISSING), (Locality.LOST, Reason.INPUT_UNREADABLE)]
+)
+def test_a_file_that_is_gone_is_not_asked_for(
+    tmp_path: Path, service: ScriptedRecall, where: Locality, reason: Reason
+) -> None:
+    service.where[url(100)] = where
+    world = on_tape(tmp_path, service, {100: url(100)})
+    assert service.requests == {}
+    job = world.job(name(100))
+    assert (job.state, job.reason) == (JobState.FAILED, reason)
+
+
+def test_a_request_that_hangs_is_made_once_more_after_a_while(tmp_path: Path, service: ScriptedRecall) -> None:
+    world = on_tape(tmp_path, service, {100: url(100)})
+    world.tick(later_s=recalling.PATIENCE_S - 2 * MINUTE_S)
+    assert len(service.requests) == 1
+    world.tick(later_s=3 * MINUTE_S)
+    assert len(service.requests) == 2
