@@ -16,7 +16,7 @@ from .contract import Reason
 from .failure import Failure
 from .process import Process, Program, dismiss, guard
 from .remote import Client, Manner, Pace
-from .tools import Tool, adler32_in, size_in
+from .tools import Tool, adler32_in, names_in, size_in
 from .transfers import Facts
 from .watch import Bounds, execute
 
@@ -62,12 +62,21 @@ class Called(Client):
 
     def put(self, path: str, url: str) -> None:
         """See `Client.put`."""
-        self._call(self._tool.write(path, url), self._manner.stall_s + os.stat(path).st_size / LEAST_BYTES_A_S)
+        self._call(self._tool.write(path, url), self._patience_s(os.stat(path).st_size))
 
     def facts(self, url: str) -> Facts | None:
         """See `Client.facts`."""
         try:
             return self._summed(url) or self._sized(url)
+        except Failure as failure:
+            if _is_missing(failure):
+                return None
+            raise
+
+    def size(self, url: str) -> int | None:
+        """See `Client.size`."""
+        try:
+            return self._sized(url).size_bytes
         except Failure as failure:
             if _is_missing(failure):
                 return None
@@ -98,6 +107,37 @@ class Called(Client):
         except Failure as failure:
             if not _is_missing(failure):
                 raise
+
+    def rename(self, url: str, other: str) -> None:
+        """See `Client.rename`."""
+        self._call(self._tool.rename(url, other), ASK_S)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Client.names`."""
+        try:
+            return names_in(self._call(self._tool.names(folder), ASK_S))
+        except Failure as failure:
+            if _is_missing(failure):
+                return []
+            raise
+
+    def remove_folder(self, folder: str) -> None:
+        """See `Client.remove_folder`."""
+        if self._tool.remove_folder:
+            with contextlib.suppress(Failure):
+                self._call(self._tool.remove_folder(folder), ASK_S)
+
+    def copies(self, url: str) -> bool:
+        """See `Client.copies`."""
+        return self._tool.copy is not None and url.partition(":")[0] in self._tool.schemes
+
+    def copy(self, url: str, other: str) -> None:
+        """See `Client.copy`."""
+        assert self._tool.copy, "see `copies`"
+        self._call(self._tool.copy(url, other), self._patience_s(self._sized(url).size_bytes or 0))
+
+    def _patience_s(self, size_bytes: int) -> float:
+        return self._manner.stall_s + size_bytes / LEAST_BYTES_A_S
 
     def _program(self, words: Sequence[str]) -> Program:
         path = shutil.which(words[0], path=self._environment.get("PATH", os.defpath))

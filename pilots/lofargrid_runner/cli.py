@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .contract import Report, job_from_json
 from .lock import HeldError, take
 from .report import forget_report
 from .runner import Setting, run
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 EXIT_SUCCEEDED = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 USAGE = """\
-usage: runner.pyz run JOB_JSON [--work DIR] [--grace SECONDS] [--lock-fd N] | inspect
+usage: runner.pyz run JOB_JSON [--work DIR] [--grace SECONDS] [--lock-fd N] | inspect | errands
        runner.pyz join PILOT_JSON [--discard]
 
 Run one attempt: stage in, payload, checks, stage out. Beside JOB_JSON it writes report.json and job.log.
@@ -27,6 +31,10 @@ Run one attempt: stage in, payload, checks, stage out. Beside JOB_JSON it writes
 
 inspect looks at input files: it reads a JSON list of {"path", "size_bytes"} and prints a list of
 {"reason", "detail"}.
+
+errands speaks to grid storages: it reads {"tools", "errands"} and prints a list of what came of each errand, a
+{"reason", "detail"} and what was asked. An errand is a {"do", "url"}; do is look, names, remove, remove_folder, or
+copy with a "target" and its "adler32".
 
 join makes this node a worker of an HTCondor pool. Beside PILOT_JSON lie the file token, which opens the pool, and
 startd.config. It leaves when no job comes, when its time is up, or at a signal: SIGUSR1 lets its jobs come to their
@@ -85,17 +93,36 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _inspect(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    import json
-
     from .inspection import inspect
+
+    return _answer(arguments, lambda entries: [inspect(entry) for entry in entries])
+
+
+def _errands(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    import tempfile
+
+    from .errands import Errands
+    from .stop import Stop
+
+    def do(asked: Any) -> Any:
+        with tempfile.TemporaryDirectory(prefix="lofargrid-errands-") as folder, Stop() as stop:
+            errands = Errands(asked["tools"], environment, folder, stop)
+            return [errands.do(one) for one in asked["errands"]]
+
+    return _answer(arguments, do)
+
+
+def _answer(arguments: Sequence[str], asked: Callable[[Any], Any]) -> int:
+    """Read JSON, and print what is answered to it."""
+    import json
 
     if arguments:
         raise UsageError(USAGE.splitlines()[0])
     try:
-        entries = json.load(sys.stdin)
+        question = json.load(sys.stdin)
     except ValueError as error:
         raise UsageError(f"no JSON on the standard input: {error}") from error
-    print(json.dumps([inspect(entry) for entry in entries]))
+    print(json.dumps(asked(question)))
     return EXIT_SUCCEEDED
 
 
@@ -153,4 +180,4 @@ def _number(text: str, option: str) -> float:
     return value
 
 
-VERBS = {"run": _run, "inspect": _inspect, "join": _join}
+VERBS = {"run": _run, "inspect": _inspect, "errands": _errands, "join": _join}

@@ -14,10 +14,11 @@ from .causes import cause_of
 from .contract import Reason
 from .failure import Failure
 from .remote import Client, Manner
-from .tools import Access, adler32_in, web
+from .tools import Access, adler32_in, names_in, web
 from .transfers import Facts
 
 REDIRECTIONS = 5
+LONGEST_LIST_BYTES = 1 << 26
 HUNG_UP = (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)
 ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
 
@@ -62,10 +63,28 @@ class Https(Client):
             raise Failure(Reason.STORAGE_UNAVAILABLE, f"{url}: its size was not told")
         return Facts(int(answer.headers["Content-Length"]), adler32_in(answer.headers.get("Digest", "")))
 
+    def size(self, url: str) -> int | None:
+        """See `Client.size`."""
+        facts = self.facts(url)
+        return facts and facts.size_bytes
+
     def remove(self, url: str) -> None:
         """See `Client.remove`."""
         with contextlib.suppress(NotThereError):
             self._ask("DELETE", url, {}).close()
+
+    def rename(self, url: str, other: str) -> None:
+        """See `Client.rename`."""
+        self._ask("MOVE", url, {"Destination": web(other)}).close()
+
+    def names(self, folder: str) -> list[str]:
+        """See `Client.names`."""
+        try:
+            answer = self._ask("PROPFIND", folder, {"Depth": "1"})
+        except NotThereError:
+            return []
+        with contextlib.closing(Body(answer, self._manner)) as body:
+            return names_in(body.read(LONGEST_LIST_BYTES).decode(errors="replace"))
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], path: str = "") -> http.client.HTTPResponse:
         """Ask, also where it is sent on to, but never without encryption."""

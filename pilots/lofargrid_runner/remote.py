@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from . import local
@@ -81,8 +81,31 @@ class Client:
         """Ask for a file; None if it is not there."""
         raise NotImplementedError
 
+    def size(self, url: str) -> int | None:
+        """Ask how many bytes a file has; None if it is not there."""
+        raise NotImplementedError
+
     def remove(self, url: str) -> None:
         """Remove a file that may not be there."""
+        raise NotImplementedError
+
+    def rename(self, url: str, other: str) -> None:
+        """Give a file of a storage another name there."""
+        raise NotImplementedError
+
+    def names(self, folder: str) -> list[str]:
+        """Tell the files in a folder that may not be there."""
+        raise NotImplementedError
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder if it is empty, and if that can be made sure of: http would remove what is in it, too."""
+
+    def copies(self, url: str) -> bool:
+        """Whether storages may copy the file that a URL names among themselves."""
+        return False
+
+    def copy(self, url: str, other: str) -> None:
+        """Let two storages copy a file, if it `copies`."""
         raise NotImplementedError
 
 
@@ -259,19 +282,53 @@ class Remote:
         try:
             with open(part, "xb", buffering=0) as file:
                 fill(file)
-            self.remove(url)  # dCache does not write over a file, XRootD goes on telling the checksum of the old one
-            try:
-                self._client.put(part, url)
-            except Failure:
-                with contextlib.suppress(Failure):  # it is told already why this storage does not do as it should
-                    self._client.remove(url)
-                raise
+            self.put(part, url)
         finally:
             forget(part)
+
+    def put(self, path: str, url: str) -> None:
+        """Store a file of this node; where that fails nothing of it stays."""
+        with self._made(url):
+            self._client.put(path, url)
+
+    def copies(self, url: str) -> bool:
+        """Whether the file that another URL names can come here without us."""
+        return self._client.copies(url)
+
+    def copy(self, url: str, other: str) -> None:
+        """Let two storages copy a file; where that fails nothing of it stays."""
+        with self._made(other):
+            self._client.copy(url, other)
+
+    @contextlib.contextmanager
+    def _made(self, url: str) -> Iterator[None]:
+        self.remove(url)  # dCache does not write over a file, XRootD goes on telling the checksum of the old one
+        try:
+            yield
+        except Failure:
+            with contextlib.suppress(Failure):  # it is told already why this storage does not do as it should
+                self._client.remove(url)
+            raise
+
+    def rename(self, url: str, other: str) -> None:
+        """Give a file of this storage another name."""
+        self._client.rename(url, other)
+
+    def names(self, folder: str) -> list[str]:
+        """Tell the files in a folder that may not be there."""
+        return self._client.names(folder)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder if it is empty."""
+        self._client.remove_folder(folder)
 
     def facts(self, url: str) -> Facts | None:
         """Ask for a file; None if it is not there."""
         return self._client.facts(url)
+
+    def size(self, url: str) -> int | None:
+        """Ask how many bytes a file has; None if it is not there."""
+        return self._client.size(url)
 
     def remove(self, url: str) -> None:
         """Remove a file that may not be there."""

@@ -11,6 +11,7 @@ Words = tuple[str, ...]
 HTTP = ("davs", "https")
 ROOT = ("root", "roots", "xroot", "xroots")
 LONGEST_S = "86400"  # their own limits: the runner has a sharper eye
+LISTED = r"\d\d:\d\d:\d\d|[A-Z][a-z]{2}\s+\d{1,2}\s+[\d:]{4,5}"  # when a file was changed, before its name
 
 
 class Access(NamedTuple):
@@ -25,7 +26,9 @@ class Tool(NamedTuple):
 
     ``read`` puts the file on standard output or, if it ``resumes``, a span of it (``2-9`` are eight bytes); ``fetch``
     brings it to a path of this node. ``write`` stores a file of this node.
-    ``stat`` and ``checksum`` may be the same call; what they print is for `size_in` and `adler32_in`.
+    ``stat`` and ``checksum`` may be the same call; what they print is for `size_in` and `adler32_in`. What ``names``
+    prints of a folder is for `names_in`. ``copy`` lets two storages copy among themselves, ``remove_folder`` removes
+    one that is empty; None where the program has no such call.
     """
 
     schemes: tuple[str, ...]
@@ -36,6 +39,10 @@ class Tool(NamedTuple):
     stat: Callable[[str], Words]
     checksum: Callable[[str], Words]
     remove: Callable[[str], Words]
+    rename: Callable[[str, str], Words]
+    names: Callable[[str], Words]
+    remove_folder: Callable[[str], Words] | None = None
+    copy: Callable[[str, str], Words] | None = None
 
 
 def gfal(_: Access) -> Tool:
@@ -46,12 +53,15 @@ def gfal(_: Access) -> Tool:
     return Tool(
         schemes=("davs", "https", "root", "xroot", "gsiftp", "srm"),
         resumes=False,
-        read=lambda url, _: (*read, url),
-        fetch=lambda url, path: ("gfal-copy", "-f", *times, "-T", LONGEST_S, url, f"file://{path}"),
-        write=lambda path, url: ("gfal-copy", "-f", "-p", *times, "-T", LONGEST_S, f"file://{path}", url),
-        stat=lambda url: ("gfal-stat", *times, url),
-        checksum=lambda url: ("gfal-sum", *times, url, "ADLER32"),
-        remove=lambda url: ("gfal-rm", *times, url),
+        read=lambda url, _: (*read, plain(url)),
+        fetch=lambda url, path: ("gfal-copy", "-f", *times, "-T", LONGEST_S, plain(url), f"file://{path}"),
+        write=lambda path, url: ("gfal-copy", "-f", "-p", *times, "-T", LONGEST_S, f"file://{path}", plain(url)),
+        stat=lambda url: ("gfal-stat", *times, plain(url)),
+        checksum=lambda url: ("gfal-sum", *times, plain(url), "ADLER32"),
+        remove=lambda url: ("gfal-rm", *times, plain(url)),
+        rename=lambda url, other: ("gfal-rename", *times, plain(url), plain(other)),
+        names=lambda url: ("gfal-ls", "-l", *times, plain(url)),
+        copy=lambda url, other: ("gfal-copy", "-f", "-p", *times, "-T", LONGEST_S, plain(url), plain(other)),
     )
 
 
@@ -60,12 +70,16 @@ def xrdcp(_: Access) -> Tool:
     return Tool(
         schemes=ROOT,
         resumes=False,
-        read=lambda url, _: ("xrdcp", "-s", url, "-"),
-        fetch=lambda url, path: ("xrdcp", "-s", "-f", url, path),
-        write=lambda path, url: ("xrdcp", "-s", "-f", path, url),
+        read=lambda url, _: ("xrdcp", "-s", plain(url), "-"),
+        fetch=lambda url, path: ("xrdcp", "-s", "-f", plain(url), path),
+        write=lambda path, url: ("xrdcp", "-s", "-f", path, plain(url)),
         stat=lambda url: ("xrdfs", door(url), "stat", path_at(url)),
         checksum=lambda url: ("xrdfs", door(url), "query", "checksum", f"{path_at(url)}?cks.type=adler32"),
         remove=lambda url: ("xrdfs", door(url), "rm", path_at(url)),
+        rename=lambda url, other: ("xrdfs", door(url), "mv", path_at(url), path_at(other)),
+        names=lambda url: ("xrdfs", door(url), "ls", "-l", path_at(url)),
+        remove_folder=lambda url: ("xrdfs", door(url), "rmdir", path_at(url)),
+        copy=lambda url, other: ("xrdcp", "-s", "-f", "--tpc", "delegate", "first", plain(url), plain(other)),
     )
 
 
@@ -87,6 +101,8 @@ def curl(access: Access) -> Tool:
         stat=lambda url: (*look, web(url)),
         checksum=lambda url: (*look, web(url)),
         remove=lambda url: (*common, "--request", "DELETE", web(url)),
+        rename=lambda url, other: (*common, "--request", "MOVE", "--header", f"Destination: {web(other)}", web(url)),
+        names=lambda url: (*common, "--request", "PROPFIND", "--header", "Depth: 1", web(url)),
     )
 
 
@@ -98,6 +114,16 @@ def web(url: str) -> str:
     return f"https{url[len('davs') :]}" if url.startswith("davs:") else url
 
 
+def plain(url: str) -> str:
+    """A URL as XRootD's clients read it: its path is what it says, nothing in it is encoded."""
+    place, question, rest = url.partition("?")
+    if "%" not in place or place.partition(":")[0] not in ROOT:
+        return url
+    from urllib.parse import unquote
+
+    return unquote(place) + question + rest
+
+
 def door(url: str) -> str:
     """The server that a URL names: ``root://host:1094``."""
     return "/".join(url.split("/", 3)[:3])
@@ -105,7 +131,7 @@ def door(url: str) -> str:
 
 def path_at(url: str) -> str:
     """The path that a URL names there, with one slash before it."""
-    return "/" + url.split("/", 3)[3].lstrip("/")
+    return "/" + plain(url).split("/", 3)[3].lstrip("/")
 
 
 def size_in(said: str) -> int | None:
@@ -118,3 +144,21 @@ def adler32_in(said: str) -> str | None:
     """The checksum of a file as a tool told it, as eight hex digits."""
     found = re.search(r"adler32[= ]([0-9a-f]{1,8})\b|://\S+ ([0-9a-f]{1,8})\s*$", said, re.IGNORECASE)
     return (found[1] or found[2]).lower().zfill(8) if found else None
+
+
+def names_in(said: str) -> list[str]:
+    """The names of the files in a folder, and not of folders in it, as a tool told them."""
+    if said.lstrip().startswith("<"):
+        return _names_of_answers(said)
+    names = re.findall(rf"^-\S+ .*?(?:{LISTED})\s+(.*?)\s*$", said, re.MULTILINE)
+    return [name.rsplit("/", 1)[-1] for name in names]
+
+
+def _names_of_answers(said: str) -> list[str]:
+    """Names in what WebDAV says of a folder: a ``response`` for it and for each thing in it."""
+    from urllib.parse import unquote
+
+    answers = re.findall(r"<(?:\w+:)?response\b.*?</(?:\w+:)?response>", said, re.DOTALL)
+    files = [one for one in answers if not re.search(r"<(?:\w+:)?collection\b", one)]
+    places = [found[1] for one in files if (found := re.search(r"<(?:\w+:)?href>\s*([^<]*?)\s*</", one))]
+    return [unquote(place).rsplit("/", 1)[-1] for place in places]

@@ -289,7 +289,11 @@ class Pool:
 
     def until_empty(self) -> None:
         """Return when no job is in the queue."""
-        self._until(lambda: not self.queue(), "jobs stay in the queue")
+        try:
+            self._until(lambda: not self.queue(), "jobs stay in the queue")
+        except AssertionError as error:
+            facts = ("LofargridAttempt", "JobStatus", "HoldReason", "RemoveReason", "LeaveJobInQueue")
+            raise AssertionError(f"{self.ask('condor_q', '-allusers', '-af:j', *facts)}{error}") from None
 
     def queue(self) -> list[str]:
         """The ids of all jobs in the queue."""
@@ -383,5 +387,5 @@ class Pool:
             raise AssertionError(f"{error}\n{self._last_words()}") from None
 
     def _last_words(self) -> str:
-        logs = sorted(self.folder.glob("*/log/*"))
+        logs = sorted(self.folder.glob("*/log/*Log*"))
         return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-1500:]}" for log in logs if log.is_file())

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.grid.disk import NEEDS_MOUNT, Disk, small_disk
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node, Pool
 from tests.production.conftest import Desk
 from tests.production.soundness import asked, history, is_sound, running
 from tests.production.test_crash import is_the_same_as, small
-from tests.production.test_disks import NEEDS_MOUNT, small_disk
 
 KILLS = int(os.environ.get("LOFARGRID_POOL_KILLS", "5"))
 SEED = int(os.environ.get("LOFARGRID_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -180,10 +180,7 @@ def test_a_collector_that_is_gone_for_a_while_costs_a_line_and_no_job(
 
 @NEEDS_MOUNT
 def test_a_spool_that_runs_full_costs_no_job(grid: Grid, through_the_pool: Desk, undisturbed: Desk) -> None:
-    grid.pool.stop("head")
-    with small_disk(grid.pool.folder / "head" / "spool") as disk:
-        grid.pool.start_head()
-        grid.pool.until_nodes(set(grid.pool.nodes))
+    with on_a_small_spool(grid.pool) as disk:
         with running(through_the_pool) as process:
             until(lambda: history(through_the_pool) > 10)
             disk.fill()
@@ -194,9 +191,21 @@ def test_a_spool_that_runs_full_costs_no_job(grid: Grid, through_the_pool: Desk,
         is_sound(through_the_pool)
         is_the_same_as(through_the_pool, undisturbed.folder / "products")
         grid.pool.until_empty()
-        grid.pool.stop("head")
-    grid.pool.start_head()
-    grid.pool.until_nodes(set(grid.pool.nodes))
+
+
+@contextlib.contextmanager
+def on_a_small_spool(pool: Pool) -> Iterator[Disk]:
+    """The schedd's queue lies on a small disk for a while; what was on it is gone then."""
+    pool.stop("head")
+    with small_disk(pool.folder / "head" / "spool") as disk:
+        pool.start_head()
+        try:
+            pool.until_nodes(set(pool.nodes))
+            yield disk
+        finally:
+            pool.stop("head")
+    pool.start_head()
+    pool.until_nodes(set(pool.nodes))
 
 
 # From another machine

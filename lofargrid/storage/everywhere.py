@@ -1,0 +1,46 @@
+"""All storages that this machine can speak to: the scheme of a URL decides."""
+
+from lofargrid.storage.base import Stat, Storage
+
+_HERE = "file:"
+
+
+class Everywhere:
+    """The disks of this machine and grid storages, as one.
+
+    Parameters
+    ----------
+    disks, grid
+        What speaks ``file://``, and what speaks all else.
+    """
+
+    def __init__(self, disks: Storage, grid: Storage) -> None:
+        self._disks = disks
+        self._grid = grid
+
+    def stat(self, url: str) -> Stat | None:
+        """See `Storage.stat`."""
+        return self._of(url).stat(url)
+
+    def list(self, folder: str) -> list[str]:
+        """See `Storage.list`."""
+        return self._of(folder).list(folder)
+
+    def copy(self, source: str, target: str, adler32: str) -> None:
+        """See `Storage.copy`."""
+        self._of(source, target).copy(source, target, adler32)
+
+    def write(self, target: str, content: bytes) -> None:
+        """See `Storage.write`."""
+        self._of(target).write(target, content)
+
+    def delete(self, url: str) -> None:
+        """See `Storage.delete`."""
+        self._of(url).delete(url)
+
+    def remove_folder(self, folder: str) -> None:
+        """See `Storage.remove_folder`."""
+        self._of(folder).remove_folder(folder)
+
+    def _of(self, *urls: str) -> Storage:
+        return self._disks if all(url.startswith(_HERE) for url in urls) else self._grid
