@@ -81,6 +81,11 @@ def path_of(url: str) -> str:
     return unquote(parts.path)
 
 
+def place_of(url: str) -> str:
+    """A URL as people write it: of a file of this machine its path."""
+    return path_of(url) if url.startswith("file:") else url
+
+
 def file_name(url: str) -> str:
     """The last part of the path that a URL names."""
     return path_of(url).rstrip("/").rsplit("/", 1)[-1]

@@ -1,11 +1,13 @@
-"""Whether a production's inputs can be read where they lie, before anything is entered."""
+"""Whether a production's storages let its user read and write, before anything is entered."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lofargrid.cli.session import now
+from lofargrid.cli.session import Session, now
 from lofargrid.config import Settings
 from lofargrid.documents.sites import LOCAL, SCHEMES
-from lofargrid.errors import Fault, InputError
+from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -13,25 +15,70 @@ if TYPE_CHECKING:
 
 _OPEN = ("file", "https")
 """What may be open to everybody."""
+_TRIAL = ".lofargrid-trial"
 
 
-def require_access(recipe: Recipe, settings: Settings) -> None:
-    """Refuse inputs on storages that jobs could not speak to, or that would not let them in.
+class Access:
+    """Asks, and remembers what is known to be good: the productions of a campaign have much in common.
 
-    Raises
-    ------
-    InputError
-        The first line of each list with a protocol that nobody speaks; what is wrong with the user's proxy.
+    Parameters
+    ----------
+    session
+        Whose proxy and storages these are.
     """
-    _require_protocols(recipe)
-    guarded = [one for one in recipe.subbands if _scheme(one.url) not in _OPEN]
-    if not guarded:
-        return
-    found = _good_proxy(settings)
-    if recipe.backend != LOCAL and settings.proxy is None:
-        what = f"{guarded[0].url} is for those with a proxy, and jobs are not given yours"
-        remedy = f"Say that they are: export LOFARGRID_PROXY={found.path}"
-        raise InputError(Fault(what, remedy, guarded[0].source, guarded[0].line))
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._proxy: Proxy | None = None
+        self._writable: set[str] = set()
+
+    def require(self, recipe: Recipe) -> None:
+        """Refuse storages that jobs could not speak to, or that would not let them in.
+
+        Raises
+        ------
+        InputError
+            The first line of each list with a protocol that nobody speaks; what is wrong with the user's proxy; an
+            output that may not be written.
+        """
+        _require_protocols(recipe)
+        guarded = next(self._guarded(recipe), None)
+        if guarded is None:
+            return
+        settings = self._session.settings
+        self._proxy = self._proxy or _good_proxy(settings)
+        if recipe.backend != LOCAL and settings.proxy is None:
+            remedy = f"Say that they are: export LOFARGRID_PROXY={self._proxy.path}"
+            what = f"{guarded.what} is for those with a proxy, and jobs are not given yours"
+            raise InputError(replace(guarded, what=what, remedy=remedy))
+        self._require_writable(recipe.output)
+
+    def _guarded(self, recipe: Recipe) -> Iterator[Fault]:
+        """The places that ask for a proxy, and where they are named."""
+        for one in recipe.subbands:
+            if _scheme(one.url) not in _OPEN:
+                yield Fault(one.url, file=one.source, line=one.line)
+        if _scheme(recipe.output) != "file":
+            yield Fault(recipe.output, field="output")
+        if recipe.backend != LOCAL:
+            reached = self._session.reached()
+            for site in (reached[name] for name in recipe.allowed(reached)):
+                if site.scratch and _scheme(site.scratch) != "file":
+                    yield Fault(f"{site.scratch}, the scratch of {site.name},", field="sites")
+
+    def _require_writable(self, output: str) -> None:
+        """Write to a storage and take it away again: nothing else tells what a role may do there."""
+        around = output.rsplit("/", 1)[0]  # a campaign has a folder for each production; rights are inherited
+        if _scheme(output) == "file" or around in self._writable:
+            return
+        storage, trial = self._session.storage(), f"{output}/{_TRIAL}"
+        try:
+            storage.write(trial, b"lofargrid looks whether it may write here\n")
+            storage.delete(trial)
+        except BackendError as error:
+            remedy = "Show a proxy with the role of your VO that may, or name another folder"
+            raise InputError(Fault(f"{output} cannot be written: {error}", remedy, field="output")) from None
+        self._writable.add(around)
 
 
 def _require_protocols(recipe: Recipe) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lofargrid.assets import pipeline_folder
-from lofargrid.cli.access import require_access
+from lofargrid.cli.access import Access
 from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, stamp, told_of
 from lofargrid.cli.text import count, note
@@ -56,6 +56,7 @@ class Reading:
     _next_s: float = 0.0
 
     def __post_init__(self) -> None:
+        self._access = Access(self.session)
         self.faults += self.campaign.faults
         self._next_s = self.clock() + _PATIENCE_S
 
@@ -109,9 +110,10 @@ class Reading:
         try:
             recipe = self.recipe(row)
             if strict:
-                require_access(recipe, self.session.settings)
+                with told_of(self.like):
+                    self._access.require(recipe)
         except InputError as error:
-            self.faults += error.faults
+            self.faults += row.told_of(error.faults, str(self.like))
             return None
         self.faults += self._meeting(row, recipe)
         return recipe

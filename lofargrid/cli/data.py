@@ -51,14 +51,15 @@ def get(
     if not files:
         note(f"{production} has no products yet")
         return 1
+    storage = session.storage()
     for file in files:
         target = into.absolute() / file.filename
         if target.exists() and target.stat().st_size == file.size_bytes and checksum(target) == file.adler32:
             note(f"{target}: there already, verified")
         else:
-            session.storage().copy(file.published, file_url(str(target)), file.adler32)
+            storage.copy(file.published, file_url(str(target)), file.adler32)
             note(f"{target}: {bytes_text(file.size_bytes)}, adler32 {file.adler32} verified")
-        session.storage().write(file_url(f"{target}.json"), Path(path_of(f"{file.published}.json")).read_bytes())
+        storage.write(file_url(f"{target}.json"), storage.read(f"{file.published}.json"))
         print(target)
     return 0
 
@@ -89,6 +90,8 @@ def _products(session: Session, text: str) -> dict[str, Path]:
     if tracker.production(text) is None:
         raise InputError(Fault(f"{text!r} is neither a folder nor a production", "`status` lists the productions"))
     files = tracker.products(choose_production(tracker, text).id)
+    if any(not file.published.startswith("file:") for file in files):
+        raise InputError(Fault(f"the products of {text} lie on a grid storage", f"Bring them here: get {text} FOLDER"))
     return {file.filename: Path(path_of(file.published)) for file in files}
 
 

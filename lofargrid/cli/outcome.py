@@ -7,7 +7,7 @@ from lofargrid.cli.standing import DONE, NOT_COMPLETE, CampaignStanding, campaig
 from lofargrid.cli.text import count, note
 from lofargrid.diagnosis.diagnosis import diagnose
 from lofargrid.diagnosis.finding import Diagnosis
-from lofargrid.names import path_of
+from lofargrid.names import place_of
 from lofargrid.productions.retrying import CONSEQUENCES
 from lofargrid.states import JobState, Reason
 from lofargrid.tracker import Tracker
@@ -27,7 +27,7 @@ def tell_outcome(tracker: Tracker, production: ProductionRecord) -> int:
     """
     products = tracker.products(production.id)
     for file in products:
-        print(path_of(file.published))
+        print(place_of(file.published))
     if lacks := tracker.lacking(production.id):
         note(f"lacking: {', '.join(lacks)}")
     failed = tracker.jobs(production.id, [JobState.FAILED])
@@ -51,7 +51,7 @@ def tell_campaign(tracker: Tracker, campaign: CampaignRecord) -> int:
     products = 0
     for one in standing.productions:
         for file in tracker.products(one.production.id):
-            print(path_of(file.published))
+            print(place_of(file.published))
             products += 1
     alike = tracker.failed_alike(campaign.id)
     for line in campaign_causes(tracker, alike, MOST_CAUSES):

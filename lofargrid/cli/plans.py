@@ -9,7 +9,7 @@ from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text, table
 from lofargrid.decisions.splitting import Beam, beams
 from lofargrid.model import PlannedJob
-from lofargrid.names import path_of
+from lofargrid.names import place_of
 from lofargrid.productions import entering
 from lofargrid.productions.jobs import listed_places, plan
 from lofargrid.recipes.planning import Plan, summarise
@@ -51,9 +51,9 @@ def _summary(session: Session, recipe: Recipe, jobs: list[PlannedJob]) -> Plan:
 
 
 def _sizes(session: Session, recipe: Recipe) -> dict[str, int]:
-    sizes = {}
+    sizes, storage = {}, session.storage()
     for one in recipe.subbands:
-        found = session.storage().stat(one.url) if one.url.startswith("file://") else None
+        found = storage.stat(one.url) if one.url.startswith("file://") else None
         sizes[one.url] = found.size_bytes if found else one.size_bytes or 0
     return sizes
 
@@ -67,7 +67,7 @@ def plan_production(session: Session, recipe: Recipe, jobs: list[PlannedJob], as
     print(f"{summary.production}: {summary.pipeline}, {stands}")
     print(f"  inputs   {_subbands(summary)} subbands, {bytes_text(summary.input_bytes)}")
     print(f"  scratch  {bytes_text(summary.scratch_bytes_at_most)} at most, {slots} jobs at a time")
-    print(f"  output   {path_of(summary.output)}")
+    print(f"  output   {place_of(summary.output)}")
     rows = [
         [one.step, one.split, f"{'about ' if one.about else ''}{one.jobs}", str(one.cores), f"{one.memory_mb} MB",
          f"{one.core_hours_at_most:g}", " ".join(one.products)]

@@ -14,7 +14,7 @@ import yaml
 
 from lofargrid.assets import pipeline_folder
 from lofargrid.cli import campaigning, plans, progress
-from lofargrid.cli.access import require_access
+from lofargrid.cli.access import Access
 from lofargrid.cli.campaigning import Reading
 from lofargrid.cli.choosing import choose_whole
 from lofargrid.cli.doctor import missing_programs
@@ -278,7 +278,8 @@ def _enter_production(session: Session, file: Path, replan: bool, probe: int | N
     stands = plans.standing(session, recipe)
     # Which subbands a probe takes depends on what is found of them.
     if replan or stands == plans.NEW or (probe and stands != plans.UNCHANGED):
-        require_access(whole, session.settings)
+        with told_of(file):
+            Access(session).require(whole)
         whole = _inspected(session, whole, file)
         recipe = probe_of(whole, probe) if probe else whole
     tracker = session.tracker()

@@ -130,7 +130,7 @@ def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable
             tick = engine.tick()
             show()
             supplying.look()
-            if goal.ended() and not tick.troubles:
+            if goal.ended() and not (tick.troubles or tick.carrying):
                 engine.tick()  # lets the backend forget what it told last
                 return ""
             idle = idle + 1 if _idle(tracker, tick) else 0
@@ -147,9 +147,9 @@ def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable
 
 def _idle(tracker: Tracker, tick: Tick) -> bool:
     """Whether nothing went on: no moves, and no job runs or its end cannot be written down."""
-    if tracker.blocked or not (tick.moves or tick.in_flight):
+    if tracker.blocked or not (tick.moves or tick.in_flight or tick.carrying):
         return True
-    if tick.moves or not tick.troubles:
+    if tick.moves or tick.carrying or not tick.troubles:
         return False
     return all(one.phase is not Phase.RUNNING for one in tracker.unfinished_attempts())
 

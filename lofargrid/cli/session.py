@@ -29,6 +29,9 @@ from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
 from lofargrid.recipes.recipe import Recipe
+from lofargrid.storage.base import Storage
+from lofargrid.storage.everywhere import Everywhere
+from lofargrid.storage.grid import GridStorage
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.versions import tool_versions
@@ -95,9 +98,13 @@ class Session:
         )
         return Fleet(tracker, self.sites(), Pool(), means, now)
 
-    def storage(self) -> LocalStorage:
-        """The storage that this machine can speak to."""
-        return LocalStorage()
+    def storage(self) -> Storage:
+        """What this machine can speak to: its disks, and grid storages by the tools that its site may use."""
+        folder = self.tracker_path.parent / "runner"
+        grid = GridStorage(
+            lambda: sandboxes.pack_runner(folder), lambda: self.sites()[LOCAL].tools, self.settings.own_proxy
+        )
+        return Everywhere(LocalStorage(), grid)
 
     def engine(self, tracker: Tracker, backend: Backend) -> Engine:
         """Wire the engine."""
@@ -135,7 +142,7 @@ class Session:
             owner=self.settings.owner,
             contact=self.settings.contact,
             sandbox=lambda recipe: str(sandboxes.freeze(recipe, root / "sandboxes")),
-            scratch=lambda recipe, site: self.scratch(recipe, tracker),
+            scratch=partial(self.scratch, tracker),
             software=software,
             turl=partial(transfer_url, sites=self.sites()),
         )
@@ -144,10 +151,18 @@ class Session:
         """A release of cvmfs/software.yaml."""
         return read_software(assets.content() / "cvmfs" / "software.yaml", release)
 
-    def scratch(self, recipe: Recipe, tracker: Tracker) -> str:
-        """Where intermediates of a production live: on the scratch disk if one is named, else beside its output."""
-        if self.settings.scratch:
-            return file_url(str(self.settings.scratch.absolute() / f"lofargrid-{tracker.id}" / recipe.production))
+    def scratch(self, tracker: Tracker, recipe: Recipe, site: Site) -> str:
+        """Where intermediates of a production live that a site makes.
+
+        At the site's own scratch or, where none is named, at this machine's, or else beside the output. What this
+        machine makes stays here.
+        """
+        here = site.backend == LOCAL
+        if site.scratch and not here:
+            return f"{site.scratch.rstrip('/')}/lofargrid-{tracker.id}/{recipe.production}"
+        if self.settings.scratch or (here and not recipe.output.startswith("file:")):
+            folder = (self.settings.scratch or self.tracker_path.parent / "scratch").absolute()
+            return file_url(str(folder / f"lofargrid-{tracker.id}" / recipe.production))
         return f"{recipe.output}/.lofargrid-{tracker.id}-{recipe.production}"
 
     def recipe(self, path: Path) -> Recipe:
@@ -228,9 +243,6 @@ _REMEDIES = {"htcondor": "Install them: pip install 'lofargrid[htcondor]'", "dir
 def _refuse_unusable(document: ProductionDocument, sites: Mapping[str, Site]) -> None:
     """Refuse a production that this version, or this user's sites, cannot run."""
     faults = _unreached(document, sites)
-    if "://" in document.output and not document.output.startswith("file://"):
-        what = f"{document.output!r} needs a grid storage, which is not in this version"
-        faults.append(Fault(what, "Name a folder or a file:// URL", field="output"))
     if faults:
         raise InputError(*faults)
 
@@ -252,7 +264,12 @@ def _unreached(document: ProductionDocument, sites: Mapping[str, Site]) -> list[
 
 
 def _refuse_unwritable(recipe: Recipe) -> None:
-    """Refuse an output that cannot be written before hours are spent; the nearest folder that exists decides."""
+    """Refuse an output that cannot be written before hours are spent; the nearest folder that exists decides.
+
+    Of a grid storage this was asked already, see `lofargrid.cli.access`.
+    """
+    if not recipe.output.startswith("file:"):
+        return
     wanted = nearest = Path(path_of(recipe.output))
     try:
         nearest = next(folder for folder in (wanted, *wanted.parents) if folder.exists())

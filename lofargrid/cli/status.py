@@ -24,7 +24,7 @@ from lofargrid.cli.standing import (
 from lofargrid.cli.text import count, note, table, time_text
 from lofargrid.diagnosis.diagnosis import diagnose
 from lofargrid.model import Job
-from lofargrid.names import path_of
+from lofargrid.names import place_of
 from lofargrid.productions.recipes import recipe_of
 from lofargrid.states import FINAL, JobState
 from lofargrid.tracker import Tracker
@@ -170,7 +170,7 @@ def _production(tracker: Tracker, choice: Choice, as_json: bool) -> int:
     counts = tracker.counts(production.id)
     (one,) = standings(tracker, [production], {production.id: counts})
     steps = {name: counts.get(name, {}) for name in recipe_of(tracker, production).steps}
-    products = [path_of(file.published) for file in tracker.products(production.id)]
+    products = [place_of(file.published) for file in tracker.products(production.id)]
     stale = tracker.stale_names(production.id)
     if as_json:
         print(json.dumps([_plain(one) | {"steps": steps, "stale": stale, "products": products}], indent=1))

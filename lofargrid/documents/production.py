@@ -1,5 +1,6 @@
 """production.yaml, as its writer wrote it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from lofargrid.documents.reading import Document, read_document, shown
 from lofargrid.names import is_url, printable, safe_name
+
+_PLAIN_URL = r"[a-z]+://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._/+-]*"
 
 GapsPolicy = Literal["flag", "skip", "fail"]
 
@@ -79,6 +82,9 @@ class ProductionDocument(Document):
         schemes = ("file://", "davs://", "root://", "gsiftp://")
         if is_url(output) and not output.startswith(schemes):
             raise ValueError(f"{output!r} is not a place to write to; it may start with {', '.join(schemes)}")
+        if is_url(output) and not output.startswith("file://") and not re.fullmatch(_PLAIN_URL, output):
+            # Storages do not agree on how such a path is read: by some it is decoded twice, by some never.
+            raise ValueError("it is no plain URL of a folder, such as davs://door.example.org:2880/lofar/me/out-1")
         return output
 
 

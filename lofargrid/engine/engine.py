@@ -9,6 +9,7 @@ from lofargrid.backends.base import Backend
 from lofargrid.decisions import retry
 from lofargrid.decisions.placement import BY_DATA, Policy
 from lofargrid.decisions.retry import Rule
+from lofargrid.engine.carrying import Carrying
 from lofargrid.engine.expanding import Expanding
 from lofargrid.engine.failing import Failing
 from lofargrid.engine.following import Following
@@ -34,11 +35,15 @@ __all__ = ["Engine", "Places", "Tick"]
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick did: moves made, jobs in flight, and troubles that keep something from moving."""
+    """What a tick did: moves made, jobs in flight, and troubles that keep something from moving.
+
+    ``carrying`` counts the calls to storages that go on.
+    """
 
     moves: int
     in_flight: int
     troubles: tuple[str, ...] = ()
+    carrying: int = 0
 
 
 class Engine:
@@ -86,16 +91,17 @@ class Engine:
         self._moves = moves = Moves(tracker, clock)
         self._guard = guard = Guard(moves)
         recipes = Recipes(tracker)
+        self._carrying = carrying = Carrying(storage, clock)
         self._failing = Failing(tracker, sites, recipes, moves, rules)
         self._quarantine = Quarantine(tracker, backend, sites, moves, Prober(places.owner, places.contact))
         self._following = Following(tracker, backend, sites, recipes, moves, self._quarantine, self._failing)
-        self._publishing = Publishing(tracker, storage, recipes, moves, guard)
+        self._publishing = Publishing(tracker, carrying, recipes, moves, guard)
         self._expanding = Expanding(tracker, backend, recipes, moves)
         self._recalling = Recalling(tracker, recall, sites, recipes, moves, clock)
         self._starting = Starting(tracker, sites, recipes, moves, self._recalling)
         self._placing = Placing(tracker, sites, recipes, moves, self._quarantine, policy)
         self._handing = Handing(tracker, backend, sites, recipes, moves, self._failing, places)
-        self._scratch = Scratch(tracker, storage, recipes, partial(_scratch_at, places, sites), moves, guard)
+        self._scratch = Scratch(tracker, carrying, recipes, partial(_scratch_at, places, sites), moves, guard)
 
     def tick(self) -> Tick:
         """Take every step that can be taken now. Calling it at any time, after any crash, does no harm."""
@@ -115,7 +121,7 @@ class Engine:
         self._guard.begin()
         for name, stage in stages.items():
             self._guard.run(name, stage)
-        return Tick(self._moves.count, self._tracker.in_flight(), tuple(self._guard.troubles))
+        return Tick(self._moves.count, self._tracker.in_flight(), tuple(self._guard.troubles), self._carrying.under_way)
 
     def _note_troubles(self) -> None:
         """Let other processes know what keeps stages from being done."""

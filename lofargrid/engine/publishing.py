@@ -1,13 +1,14 @@
 """Publish: products get their final names."""
 
+from collections.abc import Callable
 from functools import partial
 
+from lofargrid.engine.carrying import Carrying
 from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
 from lofargrid.model import StoredOutput
 from lofargrid.productions.provenance import provenance
 from lofargrid.productions.recipes import Recipes
-from lofargrid.storage.base import Storage
 from lofargrid.tracker import Tracker
 
 
@@ -16,17 +17,17 @@ class Publishing:
 
     Parameters
     ----------
-    tracker, storage
-        Which products there are, and where they lie.
+    tracker, carrying
+        Which products there are, and what copies them.
     recipes, moves
         The productions' recipes; what is to be looked at next.
     guard
         One product that cannot be stored does not keep back the others.
     """
 
-    def __init__(self, tracker: Tracker, storage: Storage, recipes: Recipes, moves: Moves, guard: Guard) -> None:
+    def __init__(self, tracker: Tracker, carrying: Carrying, recipes: Recipes, moves: Moves, guard: Guard) -> None:
         self._tracker = tracker
-        self._storage = storage
+        self._carrying = carrying
         self._recipes = recipes
         self._moves = moves
         self._guard = guard
@@ -41,11 +42,21 @@ class Publishing:
         production = self._moves.production(job)
         recipe = self._recipes.of(production)
         url = f"{recipe.output}/{file.filename}"
-        self._storage.copy(file.url, url, file.adler32)
-        self._storage.write(f"{url}.json", provenance(self._tracker, recipe, job, file))
+
+        def prepare() -> Callable[[], None]:
+            content = provenance(self._tracker, recipe, job, file)
+            return partial(self._copy, file, url, content)
+
+        if not self._carrying.done(("publish", file.attempt, file.name), (file.url, url), prepare):
+            return
         with self._tracker.transaction():
             self._tracker.note_published(file, url)
             self._tracker.event(self._moves.now(), production.id, job.id, job.attempt, text=f"published {url}")
         self._moves.settled.add(production.id)
         self._moves.look_at(job.id)
         self._moves.count += 1
+
+    def _copy(self, file: StoredOutput, url: str, content: bytes) -> None:
+        storage = self._carrying.storage
+        storage.copy(file.url, url, file.adler32)
+        storage.write(f"{url}.json", content)

@@ -1,8 +1,9 @@
 """Intermediates on scratch: deleted when nobody will read them, and nothing stays when a production has ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
+from lofargrid.engine.carrying import Carrying
 from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
 from lofargrid.names import file_name
@@ -19,8 +20,8 @@ class Scratch:
     ----------
     tracker
         Tells which files there are and who reads them.
-    storage
-        Where they lie.
+    carrying
+        What deletes them.
     recipes
         The productions' recipes.
     folder
@@ -30,11 +31,11 @@ class Scratch:
     """
 
     def __init__(
-        self, tracker: Tracker, storage: Storage, recipes: Recipes, folder: Callable[[Recipe, str], str],
+        self, tracker: Tracker, carrying: Carrying, recipes: Recipes, folder: Callable[[Recipe, str], str],
         moves: Moves, guard: Guard,
     ) -> None:  # fmt: skip
         self._tracker = tracker
-        self._storage = storage
+        self._carrying = carrying
         self._recipes = recipes
         self._folder = folder
         self._moves = moves
@@ -58,7 +59,7 @@ class Scratch:
                 moves.settled.add(production_id)
 
     def delete_disposable(self, job_id: int) -> None:
-        """Delete the files of a job that no consumer will read any more."""
+        """Delete the files of a job that no consumer will read any more; what takes long goes on with the next tick."""
         job = self._tracker.job_by_id(job_id)
         recipe = self._recipes.of_id(self._tracker.production_of(job))
         if recipe.keep_intermediates:
@@ -67,7 +68,11 @@ class Scratch:
         grouped = {name: step for name, step in recipe.steps.items() if step.grouped}
         readers = [name for name, step in grouped.items() if job.step in (name, *step.needs)]
         for file in self._tracker.disposable(job_id, readers):
-            self._storage.delete(file.url)
+            delete = partial(partial, self._carrying.storage.delete, file.url)
+            if not self._carrying.done(("delete", file.url), (file.url,), delete):
+                self._moves.look_at(job_id)
+                self._moves.settled.add(self._tracker.production_of(job))
+                continue
             with self._tracker.transaction():
                 self._tracker.note_deleted(file)
 
@@ -77,13 +82,22 @@ class Scratch:
             return
         for job_id in self._tracker.on_scratch(production_id):
             self.delete_disposable(job_id)
+        if production_id in self._moves.settled:
+            return  # files of it are being deleted
         recipe = self._recipes.of_id(production_id)
         folders = dict.fromkeys(self._folder(recipe, site) for site in self._tracker.sites_of(production_id))
         on_scratch = self._tracker.on_scratch(production_id)
         # By name, which holds the attempt: a URL has several spellings.
         wanted = {file_name(file.url) for job_id in on_scratch for file in self._tracker.files(job_id)}
         for folder in folders:
-            for url in self._storage.list(folder):
-                if file_name(url) not in wanted and f".{self._tracker.id}-" in file_name(url):
-                    self._storage.delete(url)
-            self._storage.remove_folder(folder)
+            empty = partial(partial, _empty, self._carrying.storage, folder, f".{self._tracker.id}-", wanted)
+            if not self._carrying.done(("sweep", folder), (folder,), empty):
+                self._moves.settled.add(production_id)
+
+
+def _empty(storage: Storage, folder: str, mark: str, wanted: Collection[str]) -> None:
+    """Delete what bears our mark and is not wanted, and the folder if nothing else is in it."""
+    for url in storage.list(folder):
+        if file_name(url) not in wanted and mark in file_name(url):
+            storage.delete(url)
+    storage.remove_folder(folder)

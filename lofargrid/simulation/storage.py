@@ -43,6 +43,10 @@ class SimulatedStorage:
         self._gate = gate
         self._trace = trace
 
+    def is_near(self, *urls: str) -> bool:
+        """See `Storage.is_near`."""
+        return True
+
     def stat(self, url: str) -> Stat | None:
         """See `Storage.stat`."""
 
@@ -68,6 +72,10 @@ class SimulatedStorage:
         adler32 = f"{zlib.adler32(content):08x}"
         self._call("write", target, lambda: self._put(target, len(content), adler32, text), writes=True)
 
+    def read(self, url: str) -> bytes:
+        """See `Storage.read`."""
+        return self._call("read", url, lambda: self._read(url))
+
     def delete(self, url: str) -> None:
         """See `Storage.delete`."""
         self._call("delete", url, lambda: self._delete(url))
@@ -85,6 +93,12 @@ class SimulatedStorage:
             raise BackendError(f"{path_of(source)}: adler32 {file.adler32} where {adler32} was stored; not copied")
         self._network.book(file.site, self._files.holder(target), file.size_bytes)
         self._put(target, file.size_bytes, adler32, file.content)
+
+    def _read(self, url: str) -> bytes:
+        file = self._files.get(url)
+        if file is None or file.locality is not Locality.ONLINE:
+            raise _failed("read", url, "No such file or directory")
+        return file.content.encode()
 
     def _put(self, url: str, size_bytes: int, adler32: str, content: str) -> None:
         self._trace.note("store", url=url, size=size_bytes)

@@ -17,8 +17,13 @@ class Stat:
 class Storage(Protocol):
     """What lofargrid asks of a storage.
 
-    All calls are idempotent. A call that fails raises `BackendError` and says which URL.
+    All calls are idempotent, and may be made in several threads. A call that fails raises `BackendError` and says which
+    URL.
     """
+
+    def is_near(self, *urls: str) -> bool:
+        """Whether calls about these files come back at once; those about others may take hours."""
+        ...
 
     def stat(self, url: str) -> Stat | None:
         """Tell the size of a file, or None if it is not there."""
@@ -38,6 +43,10 @@ class Storage(Protocol):
 
     def write(self, target: str, content: bytes) -> None:
         """Make ``target`` a file with this content, complete or not at all."""
+        ...
+
+    def read(self, url: str) -> bytes:
+        """Give the content of a small file."""
         ...
 
     def delete(self, url: str) -> None:

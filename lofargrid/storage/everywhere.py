@@ -18,6 +18,10 @@ class Everywhere:
         self._disks = disks
         self._grid = grid
 
+    def is_near(self, *urls: str) -> bool:
+        """See `Storage.is_near`."""
+        return self._of(*urls).is_near(*urls)
+
     def stat(self, url: str) -> Stat | None:
         """See `Storage.stat`."""
         return self._of(url).stat(url)
@@ -33,6 +37,10 @@ class Everywhere:
     def write(self, target: str, content: bytes) -> None:
         """See `Storage.write`."""
         self._of(target).write(target, content)
+
+    def read(self, url: str) -> bytes:
+        """See `Storage.read`."""
+        return self._of(url).read(url)
 
     def delete(self, url: str) -> None:
         """See `Storage.delete`."""

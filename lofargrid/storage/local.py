@@ -24,6 +24,10 @@ _REMEDIES = {
 class LocalStorage:
     """Files on mounted disks. A copy within one disk is a hard link: no bytes move."""
 
+    def is_near(self, *urls: str) -> bool:
+        """See `Storage.is_near`."""
+        return True
+
     def stat(self, url: str) -> Stat | None:
         """See `Storage.stat`."""
         try:
@@ -54,6 +58,13 @@ class LocalStorage:
         """See `Storage.write`."""
         with _whole(target, "write") as part:
             part.write_bytes(content)
+
+    def read(self, url: str) -> bytes:
+        """See `Storage.read`."""
+        try:
+            return Path(path_of(url)).read_bytes()
+        except OSError as error:
+            raise _failed("read", url, error) from None
 
     def delete(self, url: str) -> None:
         """See `Storage.delete`."""

@@ -73,11 +73,18 @@ class Errands:
         return {}
 
     def copy(self, url: str, target: str, adler32: str) -> dict[str, Any]:
-        """Make a file with a known checksum. Its name is given to what is whole only."""
+        """Make a file with a known checksum, or with the one that its storage keeps. It gets its name when it is whole.
+
+        Raises
+        ------
+        Failure
+            It is not there, has another checksum, or its storage or this disk fails.
+        """
+        wanted = adler32 or self._kept(url)
         if target.startswith("file:"):
-            self._bring(url, path_of(target), adler32)
+            self._bring(url, path_of(target), wanted)
         else:
-            self._store(url, target, adler32)
+            self._store(url, target, wanted)
         return {}
 
     def _bring(self, url: str, path: str, adler32: str) -> None:
@@ -132,6 +139,13 @@ class Errands:
             raise scratch_failure(error, self._folder) from error
         finally:
             forget(path)
+
+    def _kept(self, url: str) -> str:
+        """The checksum that a storage keeps of a file."""
+        found = self._summed(self._reading(url), url)
+        if found is None:
+            raise Failure(Reason.INPUT_MISSING, f"{url}: no such file")
+        return found
 
     def _summed(self, storage: Remote, url: str) -> str | None:
         """The checksum of a file, None if it is not there; where its storage keeps none it is read."""

@@ -255,6 +255,7 @@ class Remote:
     def __init__(self, client: Client, manner: Manner) -> None:
         self._client = client
         self._manner = manner
+        self._absent: set[str] = set()
 
     def open(self, url: str) -> Stream:
         """Open a file for reading."""
@@ -302,7 +303,9 @@ class Remote:
 
     @contextlib.contextmanager
     def _made(self, url: str) -> Iterator[None]:
-        self.remove(url)  # dCache does not write over a file, XRootD goes on telling the checksum of the old one
+        if url not in self._absent:
+            self.remove(url)  # dCache does not write over a file, XRootD goes on telling the checksum of the old one
+        self._absent.discard(url)
         try:
             yield
         except Failure:
@@ -324,7 +327,10 @@ class Remote:
 
     def facts(self, url: str) -> Facts | None:
         """Ask for a file; None if it is not there."""
-        return self._client.facts(url)
+        facts = self._client.facts(url)
+        if facts is None:
+            self._absent.add(url)
+        return facts
 
     def size(self, url: str) -> int | None:
         """Ask how many bytes a file has; None if it is not there."""

@@ -1,10 +1,11 @@
-"""The main job with its inputs on a real XRootD storage, which lets members of the VO in."""
+"""The main job with inputs and products on a real XRootD storage, which lets members of the VO in."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,13 @@ from tests.grid.authority import Authority
 from tests.grid.door import Door, commands
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node
-from tests.grid.voms import MEMBER, VO
+from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.production.conftest import Desk
 from tests.production.soundness import asked, is_sound
 from tests.production.test_crash import is_the_same_as, small
 
 SURLS = "srm://srm.archive.test:8443/lofar"
+TRACKER_MARK = ".lofargrid-"
 COMPUTE = {"tier": 1, "backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
 
 
@@ -37,7 +39,8 @@ class Archive:
 def archive(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     folder = tmp_path_factory.mktemp("a grid")
     vo = VO(folder, Authority(folder))
-    proxy = vo.proxy(tmp_path_factory.mktemp("proxies") / "x509up", vo.authority.user("People", "Janneke"), MEMBER)
+    janneke = vo.authority.user("People", "Janneke")
+    proxy = vo.proxy(tmp_path_factory.mktemp("proxies") / "x509up", janneke, PRODUCTION, MEMBER)
     environment = {**vo.environment, "PATH": f"{commands(folder)}:{os.environ['PATH']}"}
     with Door(vo, "T1") as door, pytest.MonkeyPatch.context() as patch:
         for name, value in {**environment, "X509_USER_PROXY": str(proxy)}.items():
@@ -67,36 +70,62 @@ def read_from(desk: Desk, calibrator: str, target: str) -> Desk:
     return desk
 
 
+def change(desk: Desk, **changes: object) -> None:
+    document = json.loads((desk.folder / "production.yaml").read_text())
+    (desk.folder / "production.yaml").write_text(json.dumps({**document, **changes}))
+
+
+def are_brought(desk: Desk, archive: Archive, output: str) -> None:
+    """The products lie on the storage, each with its checksum and provenance, and nothing else; `get` brings them."""
+    there = {one.name: one for one in archive.door.file(output).iterdir() if one.is_file()}
+    sums = dict(asked(desk, "SELECT filename, adler32 FROM files WHERE published <> ''"))
+    assert there.keys() == {*sums, *(f"{name}.json" for name in sums)}
+    assert {name: f"{zlib.adler32(there[str(name)].read_bytes()):08x}" for name in sums} == sums
+    left = [one for one in archive.door.store.rglob(f"*{TRACKER_MARK}*") if one.is_file()]
+    assert left == []
+    assert f"{output}/{min(there)}" in desk("status", "field").out
+    for _ in range(2):
+        said = desk("get", "field", "products").err
+    assert said.count("there already, verified") == len(sums)
+
+
 def is_done(desk: Desk, undisturbed: Desk, *read: str) -> None:
     """The same products, from inputs that were read through these doors, and no checksum left out."""
     is_sound(desk)
     is_the_same_as(desk, undisturbed.folder / "products")
     reports = [json.loads(str(text)) for (text,) in asked(desk, "SELECT report FROM attempts WHERE reason IS NULL")]
-    transfers = [one for report in reports for one in report["transfers"] if not one["url"].startswith("file:")]
-    assert {one["url"].partition("://")[0] for one in transfers} == set(read)
-    assert all(one["verified"] for one in transfers)
+    written = {one["url"] for report in reports for one in report["outputs"]}
+    came = [one for report in reports for one in report["transfers"] if one["url"] not in written or one["verified"]]
+    far = [one for one in came if not one["url"].startswith("file:")]
+    assert {one["url"].partition("://")[0] for one in far} == set(read)
+    assert all(one["verified"] for one in far)
 
 
-def test_the_demo_reads_its_inputs_through_both_doors(
+def test_the_demo_reads_through_both_doors_and_leaves_its_products_on_the_storage(
     archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
 ) -> None:
     desk = read_from(small(observations, tmp_path), archive.door.root, archive.door.davs)
+    output = f"{archive.door.davs}/janneke/by-hand"
+    change(desk, output=output)
     desk("run", "production.yaml")
+    are_brought(desk, archive, output)
     is_done(desk, undisturbed, "root", "davs")
 
 
-@pytest.mark.parametrize("protocol", ["root", "davs"])
-def test_jobs_of_a_pool_read_surls_through_the_site_s_door_with_the_proxy_that_travels_with_them(
-    protocol: str, archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
+@pytest.mark.parametrize(("protocol", "tool"), [("root", "xrdcp"), ("davs", "curl")])
+def test_jobs_of_a_pool_read_and_write_through_the_site_s_door_with_the_proxy_that_travels_with_them(
+    protocol: str, tool: str, archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
 ) -> None:
     desk = read_from(small(observations, tmp_path), SURLS, f"{SURLS}/")
     desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
-    site = {**COMPUTE, "prefixes": [SURLS], "doors": {protocol: archive.door.addresses[protocol]}}
+    doors = {protocol: archive.door.addresses[protocol]}
+    site = {**COMPUTE, "prefixes": [SURLS], "doors": doors, "tools": [tool]}
     (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
-    document = json.loads((desk.folder / "production.yaml").read_text())
-    (desk.folder / "production.yaml").write_text(json.dumps({**document, "backend": "htcondor"}))
+    output = f"{archive.door.addresses[protocol]}//lofar/janneke/by-{protocol}"
+    change(desk, backend="htcondor", output=output)
     with opened_pool([Node("archive", "wn1")], [tmp_path], archive.environment):
         assert f"export LOFARGRID_PROXY={archive.proxy}" in desk("run", "production.yaml", code=2).err
         lent = replace(desk, settings={**desk.settings, "LOFARGRID_PROXY": str(archive.proxy)})
         lent("run", "production.yaml")
+    are_brought(lent, archive, output)
     is_done(desk, undisturbed, protocol)

@@ -106,12 +106,13 @@ class Folders:
         try:
             sandbox = self._link_sandbox(spec)
             inputs = [self._link_input(folder, number, one) for number, one in enumerate(spec.inputs)]
-            if spec.outputs:
+            carried_home = bool(spec.outputs) and is_here(spec.destination)
+            if carried_home:
                 home = Path(path_of(spec.destination))
                 home.mkdir(parents=True, exist_ok=True)
                 _link(folder / OUT, home)
             travelling = spec._replace(
-                inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if spec.outputs else ""
+                inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if carried_home else ""
             )
             # HTCondor has not heard of it yet: what a crash leaves half-written is written again.
             with (folder / JOB_FILE).open("w", encoding="utf-8") as file:
@@ -121,7 +122,7 @@ class Folders:
         carried = [one.carried for one in inputs if one.carried]
         if sandbox:
             carried.append(sandbox)
-        return carried, [OUT] if spec.outputs else []
+        return carried, [OUT] if carried_home else []
 
     def _link_sandbox(self, spec: JobSpec) -> str:
         """Link the folder that holds the sandbox, and name the sandbox in it: a link to a folder does not travel."""
@@ -134,7 +135,7 @@ class Folders:
 
     def _link_input(self, folder: Path, number: int, one: InputFile) -> InputFile:
         """An input as the node finds it. One that is not there is left to the runner to miss: it says so best."""
-        if not one.url.startswith(("file:", "/")) or not Path(path_of(one.url)).is_file():
+        if not is_here(one.url) or not Path(path_of(one.url)).is_file():
             return one
         name = f"in{number}"
         _link(folder / name, Path(path_of(one.url)))
@@ -223,9 +224,14 @@ class Folders:
         return found
 
 
+def is_here(url: str) -> bool:
+    """Whether a place is on this machine's disks; jobs go to any other by themselves."""
+    return url.startswith(("file:", "/"))
+
+
 def _missing(report: Report) -> str:
-    """The first output of a report that does not stand where it should with the size that it should have."""
-    for one in report.outputs:
+    """The first output of a report that did not come home with the size that it should have."""
+    for one in (one for one in report.outputs if is_here(one.url)):
         try:
             if Path(path_of(one.url)).stat().st_size != one.size_bytes:
                 return one.filename

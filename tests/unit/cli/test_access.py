@@ -48,3 +48,35 @@ def test_with_a_good_one_they_are_entered(seat: Seat, proxy: Path, janneke: Hold
 
 def test_what_is_open_to_everybody_needs_none(seat: Seat, proxy: Path) -> None:
     seat("submit", listed(seat, "https://host/a"))
+
+
+# Products on a storage
+
+
+def test_without_a_proxy_an_output_on_a_storage_is_refused_with_its_line(seat: Seat, proxy: Path) -> None:
+    seat.write(output="davs://localhost:1/lofar/out")
+    said = seat("submit", "production.yaml", code=2).err
+    assert f"{proxy}: there is no proxy. Make one by voms-proxy-init" in said
+    assert seat("status").out == ""
+
+
+def test_an_output_that_cannot_be_written_is_refused_with_its_line(
+    seat: Seat, proxy: Path, janneke: Holder
+) -> None:  # fmt: skip
+    written(proxy, signed(janneke), janneke)
+    seat.write(output="davs://localhost:1/lofar/out")
+    said = seat("submit", "production.yaml", code=2).err
+    assert "production.yaml:7: output: davs://localhost:1/lofar/out cannot be written: cannot copy to davs://" in said
+    assert "Show a proxy with the role of your VO that may, or name another folder" in said
+    assert seat("status").out == ""
+
+
+def test_all_productions_of_a_campaign_are_told_of_it_by_their_cells(seat: Seat, proxy: Path, janneke: Holder) -> None:
+    written(proxy, signed(janneke), janneke)
+    seat.write()
+    table = seat.desk / "campaign.csv"
+    table.write_text("production,output\na,davs://localhost:1/x/a\nb,davs://localhost:1/x/b\n")
+    said = seat("submit", "campaign.csv", "--like", "production.yaml", code=2).err
+    assert [line.partition(" cannot be")[0] for line in said.splitlines()] == [
+        "campaign.csv:2: output: davs://localhost:1/x/a", "campaign.csv:3: output: davs://localhost:1/x/b"
+    ]  # fmt: skip

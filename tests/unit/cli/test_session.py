@@ -29,7 +29,6 @@ def refused(seat: Seat, **changes: object) -> str:
         ({"backend": "dirac"}, "11: backend: the backend 'dirac' is not in this version. Use local or htcondor"),
         ({"sites": ["SURF"]}, "11: sites.0: there is no site 'SURF'. There are local"),
         ({"backend": "htcondor"}, "11: backend: no site is reached through htcondor. Give a site of your sites.yaml "),
-        ({"output": "davs://host/x"}, "7: output: 'davs://host/x' needs a grid storage, which is not in this version"),
         ({"software": "2031"}, "11: software: there is no software release '2031'. There are local"),
         ({"pipeline": "copi"}, "3: pipeline: there is no pipeline 'copi'. There are calibrate-image, copy, "),
         ({"parameters": {"siz": 2}}, "12: parameters.siz: the pipeline has no such parameter. It has size, stop, "),
@@ -45,8 +44,8 @@ def test_what_this_version_cannot_do_is_told_with_its_line(seat: Seat, changes: 
 
 
 def test_all_that_this_version_cannot_do_is_told_at_once(seat: Seat) -> None:
-    said = refused(seat, sites=["a", "b"], output="root://host//x")
-    assert [line.split(": ")[1] for line in said.splitlines()] == ["sites.0", "sites.1", "output"]
+    said = refused(seat, sites=["a", "b"])
+    assert [line.split(": ")[1] for line in said.splitlines()] == ["sites.0", "sites.1"]
 
 
 def test_less_than_the_policy_asks_for_is_refused_with_every_file_and_the_policys_line(seat: Seat) -> None:

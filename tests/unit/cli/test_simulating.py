@@ -128,7 +128,7 @@ def test_backends_sites_and_storages_that_cannot_be_used_yet_can_be_rehearsed(se
     changes: dict[str, Any] = {"backend": "dirac", "sites": ["SURF"], "output": "davs://host.example/products"}
     seat.write(**changes)
     assert facts(seat, "--repeat", "1")[0]["jobs_at"] == {"SURF": 7}
-    assert seat("run", "production.yaml", code=2).err.count("not in this version") == 2
+    assert "not in this version" in seat("run", "production.yaml", code=2).err
 
 
 def test_sites_of_a_file_are_there_too(seat: Seat) -> None:

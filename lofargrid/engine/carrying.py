@@ -1,0 +1,95 @@
+"""Calls to storages: those that take long go on beside the ticks."""
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lofargrid.errors import BackendError
+from lofargrid.storage.base import Storage
+
+MOST = 4
+"""So many calls go on at once."""
+PAUSE_S = 10.0
+LONGEST_PAUSE_S = 600.0
+PATIENCE_S = 160.0
+"""What has failed so often that it rests for longer is not waited for by who has nothing else to do."""
+
+
+@dataclass
+class _Trouble:
+    """Why a call failed, and from when on it is tried again."""
+
+    error: BackendError | OSError
+    until: datetime
+    pause_s: float
+
+
+@dataclass
+class Carrying:
+    """Makes calls to a storage, each under a key. What it has begun does not outlive the process."""
+
+    storage: Storage
+    clock: Callable[[], datetime]
+    _going: dict[Hashable, Future[None]] = field(default_factory=dict)
+    _troubles: dict[Hashable, _Trouble] = field(default_factory=dict)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls go on, or will soon be tried again."""
+        return len(self._going) + sum(one.pause_s <= PATIENCE_S for one in self._troubles.values())
+
+    def done(self, key: Hashable, urls: tuple[str, ...], prepare: Callable[[], Callable[[], None]]) -> bool:
+        """Whether a call has been carried out; ask again until it has. It is started where it is not under way.
+
+        Parameters
+        ----------
+        key
+            Tells calls apart.
+        urls
+            What it is about.
+        prepare
+            Gives the call. It is called in this thread, the call perhaps in another.
+
+        Raises
+        ------
+        BackendError, OSError
+            It failed. It is tried again after a while, which doubles; until then this is raised.
+        """
+        trouble = self._troubles.get(key)
+        if trouble and self.clock() < trouble.until:
+            raise trouble.error
+        if key not in self._going:
+            if self.storage.is_near(*urls):
+                prepare()()
+                return True
+            if len(self._going) < MOST:
+                self._going[key] = _started(prepare())
+            return False
+        if not self._going[key].done():
+            return False
+        try:
+            self._going.pop(key).result()
+        except (BackendError, OSError) as error:
+            pause_s = min(2 * trouble.pause_s, LONGEST_PAUSE_S) if trouble else PAUSE_S
+            self._troubles[key] = _Trouble(error, self.clock() + timedelta(seconds=pause_s), pause_s)
+            raise
+        self._troubles.pop(key, None)
+        return True
+
+
+def _started(call: Callable[[], None]) -> Future[None]:
+    # No pool of the library: that waits for its threads before a process ends, and a copy may take hours.
+    future: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            call()
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=work, name="storage", daemon=True).start()
+    return future
