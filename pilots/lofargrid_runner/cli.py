@@ -105,7 +105,7 @@ def _errands(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     from .stop import Stop
 
     def do(asked: Any) -> Any:
-        with tempfile.TemporaryDirectory(prefix="lofargrid-errands-") as folder, Stop() as stop:
+        with tempfile.TemporaryDirectory(prefix="lofargrid-errands-") as folder, Stop(attended=True) as stop:
             errands = Errands(asked["tools"], environment, folder, stop)
             return [errands.do(one) for one in asked["errands"]]
 

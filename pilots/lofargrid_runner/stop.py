@@ -21,11 +21,12 @@ class Stop:
 
     A context manager. SIGCHLD only wakes: the runner then learns at once that its payload ended, on
     every kernel and without polling. A signal that was ignored before (``nohup``) stays ignored. The signal ``drain``
-    does not stop: it is remembered by itself.
+    does not stop: it is remembered by itself. If ``attended``, the end of the process that started us is a SIGHUP.
     """
 
-    def __init__(self, drain: int = 0) -> None:
-        self.signal: int | None = None
+    def __init__(self, drain: int = 0, attended: bool = False) -> None:
+        self._signal: int | None = None
+        self._parent = os.getppid() if attended else 0
         self.drain_asked = False
         self._drain = drain
         self.wake = -1
@@ -55,7 +56,14 @@ class Stop:
         if number == self._drain:
             self.drain_asked = True
         else:
-            self.signal = number
+            self._signal = number
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that asks us to stop, if one does."""
+        if self._signal is None and self._parent and os.getppid() != self._parent:
+            self._signal = signal.SIGHUP
+        return self._signal
 
     def drain(self) -> None:
         """Forget the wake-ups so far; the flag stays."""

@@ -17,7 +17,7 @@ from lofargrid_runner.https import Https
 from lofargrid_runner.log import Log
 from lofargrid_runner.remote import Client, Manner, Pace, Remote, Resumed
 from lofargrid_runner.stop import Stop
-from lofargrid_runner.tools import TOOLS, Access, adler32_in, door, path_at, size_in, web
+from lofargrid_runner.tools import TOOLS, Access, adler32_in, door, names_in, path_at, plain, size_in, web
 from lofargrid_runner.transfers import Facts
 
 from tests.grid.authority import Holder
@@ -56,6 +56,37 @@ def test_a_size_is_read_from_what_each_tool_says(said: str, size: int | None) ->
 )
 def test_a_checksum_is_read_from_what_each_tool_says(said: str, adler32: str | None) -> None:
     assert adler32_in(said) == adler32
+
+
+PROPFIND = """<?xml version="1.0" encoding="utf-8"?>
+<D:multistatus xmlns:D="DAV:" xmlns:ns1="http://apache.org/dav/props/">
+<D:response><D:href>/lofar/out/</D:href><D:propstat><D:prop><lp1:resourcetype><D:collection/></lp1:resourcetype>
+</D:prop></D:propstat></D:response>
+<D:response><D:href>
+https://host:2880/lofar/out/a%20b.h5</D:href><D:propstat><D:prop><lp1:resourcetype/></D:prop></D:propstat></D:response>
+</D:multistatus>"""
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("-rw-r--r--   1 0     0            2024 Nov 29 06:00 a b.h5\t\ndrwxr-xr-x   1 0 0 9 Nov 29  2025 folder\t\n",
+         ["a b.h5"]),
+        ("-rw-r--r--   1 0     0            2024 Nov  9  2025 a.h5\t\n", ["a.h5"]),
+        ("-rw-r--r-- nobody nogroup 8 2026-11-29 06:00:00 /lofar/out/a b.h5\n"
+         "drwxr-xr-x nobody nogroup 8 2026-11-29 06:00:00 /lofar/out/folder\n", ["a b.h5"]),
+        (PROPFIND, ["a b.h5"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_the_files_of_a_folder_are_read_from_what_each_tool_says(said: str, names: list[str]) -> None:
+    assert names_in(said) == names
+
+
+def test_what_a_root_url_says_is_meant_and_nothing_else_is_changed() -> None:
+    assert plain("root://h//a%20b?authz=x%20y") == "root://h//a b?authz=x%20y"
+    assert plain("davs://h/a%20b") == "davs://h/a%20b"
+    assert path_at("root://h//a%20b") == "/a b"
 
 
 def test_a_root_url_is_a_door_and_a_path() -> None:
