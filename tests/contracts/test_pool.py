@@ -23,6 +23,7 @@ from lofargrid.errors import BackendError
 from lofargrid.states import Phase
 from tests.contracts.backends import LOST_AFTER_S, SITE, Condor, Watcher
 from tests.grid.pool import Pool
+from tests.grid.processes import until
 
 pytestmark = pytest.mark.service
 
@@ -116,6 +117,22 @@ def test_what_the_queue_does_not_hold_is_taken_from_it_by_others_without_harm(co
     for _ in range(2):
         watcher.look()
     assert watcher.phases(job).count(Phase.ENDED) == 1
+
+
+def test_a_job_whose_end_was_told_leaves_the_queue_even_if_the_schedd_has_forgotten_that(
+    condor: Condor, tmp_path: Path
+) -> None:
+    """As one does that dies on a full disk."""
+    schedd = Schedd(condor.tracker)
+    job = condor.job(1)
+    condor.backend.submit([job])
+    condor.end(job)
+    Watcher(condor.backend).until_over(job)
+    assert len(schedd.all()) == 1
+    folders = tmp_path / "attempts"
+    (folders / "active" / job.attempt).rename(folders / "ended" / job.attempt)
+    Watcher(condor.reopen()).look()
+    until(lambda: not schedd.all(), "it stays in the queue")
 
 
 def test_a_held_job_is_told_with_htcondors_words_and_numbers(condor: Condor, pool: Pool) -> None:

@@ -6,10 +6,11 @@ schedd on another machine writes no log here: its queue is asked again every few
 spool.
 """
 
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lofargrid_runner.contract import LOG_FILE, JobSpec
@@ -98,7 +99,8 @@ class HTCondorBackend:
             self._know(one)
         new = [one for one in new if one.attempt not in self._jobs]
         if new:
-            self._submit(new)
+            with self._wary():
+                self._submit(new)
 
     def _submit(self, jobs: Sequence[JobSpec]) -> None:
         self._require_proxy()
@@ -152,7 +154,16 @@ class HTCondorBackend:
         """
         if cursor is None:
             return self._all()
-        self._acknowledge(cursor)
+        with self._wary():
+            self._acknowledge(cursor)
+            self._hear()
+        changes = self._ledger.since()
+        if not changes.observations:
+            self._refuse_hopeless()
+        return changes
+
+    def _hear(self) -> None:
+        """Read what has happened, and look into the queue now and then."""
         events = self._events.read()
         if events is None:
             # The log is not the one that we have read from: what it would have told is in the queue.
@@ -162,10 +173,15 @@ class HTCondorBackend:
             for event in events:
                 self._happened(event)
             self._ask()
-        changes = self._ledger.since()
-        if not changes.observations:
-            self._refuse_hopeless()
-        return changes
+
+    @contextlib.contextmanager
+    def _wary(self) -> Iterator[None]:
+        """Look into the queue as soon as a schedd answers again that was in trouble: it may have lost something."""
+        try:
+            yield
+        except BackendError:
+            self._asked_at = 0.0
+            raise
 
     def _refuse_hopeless(self) -> None:
         """Say what no node of the pool can take; it waits all the same, for nodes may come."""
@@ -205,7 +221,9 @@ class HTCondorBackend:
         wanted = self._jobs.keys() - self._over
         if not wanted:
             return
-        jobs = [one for one in self._schedd.all() if one.attempt in wanted]
+        found = self._schedd.all()
+        self._let_go_again(found)
+        jobs = [one for one in found if one.attempt in wanted]
         self._answer_s = time.monotonic() - began
         self._bring_home(jobs)
         for one in jobs:
@@ -218,7 +236,9 @@ class HTCondorBackend:
     def _all(self) -> Changes:
         self._events.skip()
         # The files of those that we do not know came never whole: they will be handed over again.
-        jobs = [one for one in self._schedd.all() if not one.spools or one.attempt in self._jobs]
+        found = self._schedd.all()
+        self._let_go_again(found)
+        jobs = [one for one in found if not one.spools or one.attempt in self._jobs]
         self._bring_home(jobs)
         for one in jobs:
             self._know(one)
@@ -227,6 +247,13 @@ class HTCondorBackend:
                 self._see(self._observed(one))
         known = [one.attempt for one in jobs if not self._folders.has_ended(one.attempt)]
         return self._ledger.now(known)
+
+    def _let_go_again(self, jobs: Sequence[QueuedJob]) -> None:
+        """Let jobs go whose end was told long ago: a schedd that dies on a full disk may forget that it was."""
+        told = [one.id for one in jobs if one.has_left and one.attempt not in self._jobs
+                and self._folders.has_ended(one.attempt)]  # fmt: skip
+        if told:
+            self._schedd.let_go(told)
 
     def _bring_home(self, jobs: Sequence[QueuedJob]) -> None:
         if self._schedd.is_elsewhere():
