@@ -35,10 +35,14 @@ class Guard:
             stage()
         except (BackendError, OSError) as error:
             self._moves.count = before
-            self.troubles.append(str(error))
-            self.troubled.setdefault(name, _said(error))
+            self.tell(name, error)
             return False
         return True
+
+    def tell(self, name: str, error: BackendError | OSError) -> None:
+        """Say what keeps a stage from being done."""
+        self.troubles.append(str(error))
+        self.troubled.setdefault(name, _said(error))
 
 
 def _said(error: BackendError | OSError) -> str:

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from lofargrid.documents.sites import site_of
+from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.sourcing import sources_of
-from lofargrid.errors import LofarGridError
+from lofargrid.errors import BackendError, LofarGridError
 from lofargrid.model import Job, Site
 from lofargrid.productions.recipes import Recipes
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Reason
-from lofargrid.storage.base import Locality, Recall, RecallState
+from lofargrid.storage.base import Locality, Recall, Recalled, RecallState
 from lofargrid.tracker import Tracker
 
 EVERY_S = 60.0
@@ -41,21 +43,25 @@ class Recalling:
         Tells where files lie, and which sites have tapes.
     recipes, moves
         The productions' recipes; moves jobs.
+    guard
+        The service of one site does not keep back the others.
     clock
         Gives the time, aware UTC.
     """
 
     def __init__(
         self, tracker: Tracker, recall: Recall | None, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
-        clock: Callable[[], datetime],
+        guard: Guard, clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._recall = recall
         self._sites = sites
         self._recipes = recipes
         self._moves = moves
+        self._guard = guard
         self._clock = clock
         self._asked: datetime | None = None
+        self._troubles: list[BackendError] = []
 
     def needed(self, recipe: Recipe, job: Job) -> bool:
         """Whether inputs of a job lie where they may be on tape only."""
@@ -74,10 +80,15 @@ class Recalling:
     def review(self) -> None:
         """Ask for what is wanted, let jobs go whose files are there, release what is read."""
         now = self._clock()
-        if self._recall is None or (self._asked and (now - self._asked).total_seconds() < EVERY_S):
+        if self._recall is None:
             return
-        self._asked = now
+        if self._asked and (now - self._asked).total_seconds() < EVERY_S:
+            for error in self._troubles:
+                self._guard.tell("recall", error)
+            return
+        self._asked, self._troubles = now, []
         self._release(self._recall)
+        self._extend(self._recall)
         wanted = {job.id: self._on_tape(self._recipes.of(self._moves.production(job)), job)
                   for job in self._tracker.recalling()}  # fmt: skip
         if wanted:
@@ -85,7 +96,10 @@ class Recalling:
 
     def _go_on(self, recall: Recall, wanted: Mapping[int, Sequence[str]]) -> None:
         urls = sorted({url for given in wanted.values() for url in given})
-        where = recall.locality(urls)
+        where: dict[str, Locality] = {}
+        for part in self._by_site(urls).values():
+            self._guarded(partial(_look, recall, part, where))
+        wanted = {job_id: given for job_id, given in wanted.items() if where.keys() >= set(given)}
         gone = {url: _GONE[state] for url, state in where.items() if state in _GONE}
         gone |= dict.fromkeys(self._given_up(recall, urls), Reason.INPUT_UNREADABLE)
         with self._tracker.transaction():
@@ -97,7 +111,8 @@ class Recalling:
                     self._moves.move(job, JobState.FAILED, gone[lost], f"{lost}: {_told(state)}")
                 elif all(where[url] is Locality.ONLINE for url in given):
                     self._moves.move(job, JobState.READY)
-        self._request(recall, [url for url in urls if where[url] is Locality.NEARLINE and url not in gone], wanted)
+        nearline = [url for url in urls if where.get(url) is Locality.NEARLINE and url not in gone]
+        self._request(recall, nearline, wanted)
 
     def _given_up(self, recall: Recall, urls: Sequence[str]) -> list[str]:
         """Files whose recall has failed too often; those that failed less often are asked for again.
@@ -107,39 +122,82 @@ class Recalling:
         failed: list[str] = []
         forgotten: list[str] = []
         for request, asked in self._tracker.recall_requests().items():
-            told = recall.poll(request, asked)
+            told = self._told(recall, request, asked)
+            if told is None:
+                continue
             failed += [url for url, one in told.items() if one.state is RecallState.FAILED]
             forgotten += [url for url in asked if url not in told]
         with self._tracker.transaction():
             self._tracker.recalls_forgotten(forgotten)
             return [url for url in failed if self._tracker.recall_failed(url) >= TRIES and url in urls]
 
+    def _told(self, recall: Recall, request: str, urls: Sequence[str]) -> Mapping[str, Recalled] | None:
+        """What a service says of a request; None if it says nothing."""
+        told: list[Mapping[str, Recalled]] = []
+        self._guarded(lambda: told.append(recall.poll(request, urls)))
+        return told[0] if told else None
+
     def _request(self, recall: Recall, urls: Sequence[str], wanted: Mapping[int, Sequence[str]]) -> None:
         standing = self._tracker.recalls_since(self._moves.now(-PATIENCE_S))
         missing = [url for url in urls if url not in standing]
         readers = {url: job_id for job_id, given in wanted.items() for url in given}
-        for part in self._requests(missing):
+
+        def ask(part: Sequence[str]) -> None:
             request = recall.request(part, LIFETIME_S)
             with self._tracker.transaction():
                 for url in part:
                     self._tracker.note_recall(url, readers[url], request, self._moves.now())
 
+        for part in self._requests([url for url in missing if url in readers]):
+            self._guarded(partial(ask, part))
+
+    def _extend(self, recall: Recall) -> None:
+        """Ask once more for what came long ago and is still to be read, so that it stays."""
+
+        def extend(request: str, part: Sequence[str]) -> None:
+            again = recall.request(part, LIFETIME_S)
+            with self._tracker.transaction():
+                self._tracker.note_extended(part, again, self._moves.now())
+            recall.release(request, part)
+
+        for request, urls in self._tracker.recalls_to_extend(self._moves.now(-LIFETIME_S / 2)).items():
+            for part in self._requests(urls):
+                self._guarded(partial(extend, request, part))
+
     def _requests(self, urls: Sequence[str]) -> Iterator[list[str]]:
         """Divide files into requests: each for the tapes of one site, and not too large."""
+        for given in self._by_site(urls).values():
+            yield from (given[first : first + MOST_FILES] for first in range(0, len(given), MOST_FILES))
+
+    def _by_site(self, urls: Sequence[str]) -> dict[str, list[str]]:
         at: dict[str, list[str]] = {}
         for url in urls:
             at.setdefault(site_of(url, self._sites), []).append(url)
-        for given in at.values():
-            yield from (given[first : first + MOST_FILES] for first in range(0, len(given), MOST_FILES))
+        return at
 
     def _release(self, recall: Recall) -> None:
         """Let files go whose reader has ended."""
-        done = self._tracker.recalls_read()
-        for request, urls in done.items():
+
+        def release(request: str, urls: Sequence[str]) -> None:
             if request:
                 recall.release(request, urls)
             with self._tracker.transaction():
                 self._tracker.forget_recalls(urls)
+
+        for request, urls in self._tracker.recalls_read().items():
+            self._guarded(partial(release, request, urls))
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Make a call; where it fails the next look makes it again, and until then it is told."""
+        try:
+            call()
+        except BackendError as error:
+            self._troubles.append(error)
+            self._guard.tell("recall", error)
+
+
+def _look(recall: Recall, urls: Sequence[str], where: dict[str, Locality]) -> None:
+    where.update(recall.locality(urls))
 
 
 def _told(state: Locality) -> str:

@@ -1,7 +1,7 @@
 """The simulated recall service: requests over the tapes of all sites."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from lofargrid.errors import BackendError
@@ -60,20 +60,10 @@ class SimulatedRecall:
         """See `Recall.poll`."""
         return self._gate.call("ask for a recall", lambda: self._poll(request, urls))
 
-    def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
-        """See `Recall.extend`."""
-        self._require_credential("extend pins")
-
-        def extend(given: Sequence[str]) -> None:
-            for tape, file in self._on_tape(given):
-                tape.pin(file, lifetime_s)
-
-        self._gate.call_each("extend pins", urls, extend)
-
     def release(self, request: str, urls: Sequence[str]) -> None:
         """See `Recall.release`."""
         self._require_credential("release files")
-        self._gate.call_each("release files", urls, self._release)
+        self._gate.call_each("release files", urls, partial(self._release, request))
 
     def cancel(self, request: str) -> None:
         """See `Recall.cancel`."""
@@ -117,9 +107,16 @@ class SimulatedRecall:
     def _came(self, told: dict[str, Recalled], url: str, problem: str) -> None:
         told[url] = Recalled(RecallState.FAILED, problem) if problem else _ONLINE
 
-    def _release(self, urls: Sequence[str]) -> None:
-        for tape, file in self._on_tape(urls):
+    def _release(self, request: str, urls: Sequence[str]) -> None:
+        told = self._requests.get(request, {})
+        held = {url: told.pop(url) for url in urls if url in told}
+        for tape, file in self._on_tape(self._only(held, request)):
             tape.unpin(file)
+
+    def _only(self, urls: Iterable[str], request: str) -> list[str]:
+        """Those that no other request is for."""
+        others = [told for name, told in self._requests.items() if name != request]
+        return [url for url in urls if not any(url in told for told in others)]
 
     def _cancel(self, request: str) -> None:
         told = self._requests.pop(request, {})

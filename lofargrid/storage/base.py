@@ -87,8 +87,9 @@ class Recall(Protocol):
     """What lofargrid asks of tapes: bring files to disk, keep them there, let them go.
 
     A call that fails raises `BackendError`; it may have been carried out all the same. Calls may be repeated: a file
-    that is asked for twice is read once. What a service says of its requests is no proof: only `locality`, asked
-    after it, tells whether a file can be read, and also that may change at any moment.
+    that is asked for twice is read once, and stays online as long as the later request says. What a service says of its
+    requests is no proof: only `locality`, asked after it, tells whether a file can be read, and also that may change at
+    any moment.
     """
 
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
@@ -112,12 +113,8 @@ class Recall(Protocol):
         """
         ...
 
-    def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
-        """Keep files online for ``lifetime_s`` from now at least; those that are not online are passed over."""
-        ...
-
     def release(self, request: str, urls: Sequence[str]) -> None:
-        """Let files go from disk that a request has brought there; unknown ones are passed over."""
+        """Let files go from disk, as far as this request keeps them there; unknown ones are passed over."""
         ...
 
     def cancel(self, request: str) -> None:

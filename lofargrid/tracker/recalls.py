@@ -37,6 +37,20 @@ class Recalls(Jobs):
             url, job_id, request, now,
         )  # fmt: skip
 
+    def recalls_to_extend(self, before: str) -> dict[str, list[str]]:
+        """The files that were asked for before a time and whose reader has not ended, by request."""
+        sql = (
+            "SELECT r.request, r.url FROM recalls r JOIN jobs j ON j.id = r.job_id"
+            f" WHERE r.request <> '' AND r.since < ? AND j.state NOT IN ({marks(_FINAL)}) ORDER BY 1, 2"
+        )
+        return _by_request(self.rows(sql, before, *_FINAL))
+
+    def note_extended(self, urls: Sequence[str], request: str, now: str) -> None:
+        """Note that files were asked for once more, and stay online longer."""
+        self.write_many(
+            "UPDATE recalls SET request = ?, since = ? WHERE url = ?", [(request, now, url) for url in urls]
+        )
+
     def recall_failed(self, url: str) -> int:
         """Note that the recall of a file failed; tell how often it has."""
         self.write("UPDATE recalls SET request = '', failures = failures + 1 WHERE url = ? AND request <> ''", url)

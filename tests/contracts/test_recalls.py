@@ -111,11 +111,18 @@ def test_cancelling_takes_back_neither_what_has_come_nor_what_another_request_wa
     assert states(archive, third) == [RecallState.ONLINE] * 2
 
 
-def test_releasing_and_extending_may_be_repeated_and_pass_over_the_unknown(archive: Archive) -> None:
+def test_a_file_stays_as_long_as_one_request_is_for_it(archive: Archive) -> None:
+    first, second = (archive.recall.request(archive.taped[:1], WEEK_S) for _ in range(2))
+    archive.patience()
+    archive.recall.release(first, archive.taped[:1])
+    assert archive.recall.locality(archive.taped[:1])[archive.taped[0]] is Locality.ONLINE
+    assert states(archive, second) == [RecallState.ONLINE]
+
+
+def test_releasing_may_be_repeated_and_passes_over_the_unknown(archive: Archive) -> None:
     request = archive.recall.request(archive.taped[:1], WEEK_S)
     archive.patience()
     for _ in range(2):
-        archive.recall.extend([*archive.taped, archive.absent], WEEK_S)
         archive.recall.release(request, [*archive.taped, archive.absent])
     archive.recall.release("no such request", archive.taped[:1])
     assert archive.recall.locality(archive.taped)[archive.taped[3]] is Locality.NEARLINE

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lofargrid.engine import recalling
+from lofargrid.errors import BackendError
 from lofargrid.model import Site
 from lofargrid.states import JobState, Reason
 from lofargrid.storage.base import Locality, Recalled, RecallState
@@ -27,8 +28,11 @@ class ScriptedRecall:
     where: dict[str, Locality] = field(default_factory=dict)
     requests: dict[str, dict[str, Recalled]] = field(default_factory=dict)
     released: list[tuple[str, str]] = field(default_factory=list)
+    down: str = ""
 
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
+        if self.down and self.down in urls[0]:
+            raise BackendError(f"{self.down} does not answer")
         return {url: self.where.get(url, Locality.NEARLINE) for url in urls}
 
     def request(self, urls: Sequence[str], lifetime_s: float) -> str:
@@ -38,9 +42,6 @@ class ScriptedRecall:
 
     def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         return {url: one for url, one in self.requests[request].items() if url in urls}
-
-    def extend(self, urls: Sequence[str], lifetime_s: float) -> None:
-        """Pins hold for ever here."""
 
     def release(self, request: str, urls: Sequence[str]) -> None:
         self.released += [(request, url) for url in urls]
@@ -157,3 +158,33 @@ def test_a_request_that_hangs_is_made_once_more_after_a_while(tmp_path: Path, se
     assert len(service.requests) == 1
     world.tick(later_s=3 * MINUTE_S)
     assert len(service.requests) == 2
+
+
+def test_what_came_long_ago_and_is_still_to_be_read_is_asked_for_once_more(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    world = on_tape(tmp_path, service, {100: url(100)})
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    world.tick(later_s=recalling.LIFETIME_S / 2 + MINUTE_S)
+    assert service.asked() == [[url(100)]] * 2
+    assert service.released == [("request-0", url(100))]
+    world.tick(later_s=MINUTE_S)
+    assert len(service.requests) == 2
+    world.backend.run(name(100))
+    world.backend.succeed(name(100))
+    world.tick(3, later_s=MINUTE_S)
+    assert service.released == [("request-0", url(100)), ("request-1", url(100))]
+
+
+def test_the_service_of_one_site_does_not_keep_back_another(tmp_path: Path, service: ScriptedRecall) -> None:
+    service.down = "SURF"
+    world = on_tape(tmp_path, service, {100: url(100), 102: url(102, "JUELICH")})
+    assert service.asked() == [[url(102, "JUELICH")]]
+    service.come(url(102, "JUELICH"))
+    for later_s in (MINUTE_S, 1.0):
+        assert world.tick(later_s=later_s).troubles == ("SURF does not answer",), "it is told between looks, too"
+    assert world.states() == {name(100): JobState.RECALLING, name(102): JobState.SUBMITTED}
+    service.down = ""
+    assert world.tick(later_s=MINUTE_S).troubles == ()
+    assert service.asked() == [[url(102, "JUELICH")], [url(100)]]

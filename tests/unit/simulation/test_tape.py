@@ -66,24 +66,24 @@ def test_a_file_that_two_ask_for_is_read_once() -> None:
 
 def test_what_is_pinned_stays_and_what_is_released_makes_room_for_others() -> None:
     one, urls = archive(6, library=cache(3))
-    one.recall.request(urls[:3], WEEK_S)
+    first = one.recall.request(urls[:3], WEEK_S)
     later(one, 1000.0)
     request = one.recall.request(urls[3:5], WEEK_S)
     later(one, 1000.0)
     assert online(one, urls) == [0, 1, 2]
-    one.recall.release(request, [urls[1]])
+    one.recall.release(first, [urls[1]])
     later(one, 1000.0)
     assert online(one, urls) == [0, 2, 3]
     assert [seen.state for seen in one.recall.poll(request, urls).values()] == [RecallState.ONLINE, RecallState.QUEUED]
     assert one.tapes["NEAR"].cached_mb == pytest.approx(3 * SIZE_BYTES / 1e6)
 
 
-def test_a_pin_that_ran_out_makes_room_unless_it_was_extended() -> None:
+def test_a_pin_that_ran_out_makes_room_unless_the_file_was_asked_for_again() -> None:
     one, urls = archive(3, library=cache(2))
     one.recall.request(urls[:2], 5000.0)
     later(one, 1000.0)
-    one.recall.extend([urls[0]], WEEK_S)
-    one.recall.extend([urls[0]], 10.0)  # a shorter one takes nothing away
+    for lifetime_s in (WEEK_S, 10.0):  # a shorter one takes nothing away
+        one.recall.request(urls[:1], lifetime_s)
     one.recall.request(urls[2:], WEEK_S)
     later(one, 3000.0)
     assert online(one, urls) == [0, 1]
@@ -165,7 +165,6 @@ def test_a_site_in_trouble_recalls_nothing_and_an_expired_proxy_asks_for_nothing
     one.weather.add(Cause.CREDENTIAL_EXPIRED, "*", 100.0, 200.0)
     assert one.recall.poll(one.recall.request(urls, WEEK_S), urls)[urls[0]].state is RecallState.FAILED
     later(one, 150.0)
-    for call in (lambda: one.recall.request(urls, 1.0), lambda: one.recall.release("recall-1", urls),
-                 lambda: one.recall.extend(urls, 1.0)):  # fmt: skip
+    for call in (lambda: one.recall.request(urls, 1.0), lambda: one.recall.release("recall-1", urls)):
         with pytest.raises(BackendError, match="the proxy has expired"):
             call()
