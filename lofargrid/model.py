@@ -175,17 +175,25 @@ class Pilots:
 
 
 @dataclass(frozen=True)
+class TapeService:
+    """What recalls files of a site: ``by`` is the protocol that it speaks, ``at`` its URL."""
+
+    by: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Site:
     """A place on the grid: storage, compute, or both.
 
-    ``tier`` is 1 beside an archive, 2 elsewhere. ``slots`` is how many jobs we may have there at once, 0 where there
-    is no compute. ``cores`` to ``scratch_mb`` bound one job. ``prefixes`` start the URLs of the files it holds,
+    ``tier`` is 1 beside an archive, 2 elsewhere. ``slots`` is how many jobs we may have there at once, 0 where there is
+    no compute. ``cores`` to ``scratch_mb`` bound one job. ``prefixes`` start the URLs of the files it holds,
     ``scratch`` is the folder URL of its intermediates. ``transfers`` copies may cross its wide-area link at once,
-    ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site
-    are quarantined by evidence. With ``tape`` what it holds may be on tape only. ``backend`` is the job system that
-    reaches its compute, empty if none does. A node that is not heard of for ``lost_after_min`` is given up. With
-    ``pilots`` its nodes are those that join the pool as pilots. ``tools`` are what its jobs may reach grid storages
-    by, the best first.
+    ``bandwidth_mb_s`` together, one takes ``stream_mb_s`` at most (1 MB = 10^6 bytes). Nodes of a ``guarded`` site are
+    quarantined by evidence. With ``tape`` what it holds may be on tape only, and ``recall`` brings it to disk.
+    ``backend`` is the job system that reaches its compute, empty if none does. A node that is not heard of for
+    ``lost_after_min`` is given up. With ``pilots`` its nodes are those that join the pool as pilots. ``tools`` are what
+    its jobs may reach grid storages by, the best first.
     """
 
     name: str
@@ -208,6 +216,7 @@ class Site:
     lost_after_min: float = 20.0
     pilots: Pilots | None = None
     tools: tuple[str, ...] = TOOLS
+    recall: TapeService | None = None
 
     @property
     def pilot(self) -> Pilots | None:

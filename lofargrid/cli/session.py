@@ -18,7 +18,7 @@ from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites, transfer_url
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites, site_of, transfer_url
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
@@ -29,7 +29,7 @@ from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
 from lofargrid.recipes.recipe import Recipe
-from lofargrid.storage.base import Storage
+from lofargrid.storage.base import Recall, Storage
 from lofargrid.storage.everywhere import Everywhere
 from lofargrid.storage.grid import GridStorage
 from lofargrid.storage.local import LocalStorage
@@ -108,7 +108,37 @@ class Session:
 
     def engine(self, tracker: Tracker, backend: Backend) -> Engine:
         """Wire the engine."""
-        return Engine(tracker, backend, self.reached(), self.storage(), self.places(tracker), now)
+        return Engine(
+            tracker, backend, self._known(), self.storage(), self.places(tracker), now, recall=self.recall()
+        )  # fmt: skip
+
+    def _known(self) -> dict[str, Site]:
+        """The sites as the engine sees them: those that jobs can be sent to, and those whose tapes can be asked for."""
+        reached = self.reached()
+        return {
+            name: replace(site, slots=site.slots if name in reached else 0, tape=site.recall is not None)
+            for name, site in self.sites().items()
+            if name in reached or site.recall
+        }
+
+    def recall(self) -> Recall | None:
+        """The tape services of all sites; None if no site has one."""
+        sites = self.sites()
+        services = {name: site.recall for name, site in sites.items() if site.recall}
+        if not services:
+            return None
+        from lofargrid.storage.tape_rest import TapeRest
+        from lofargrid.storage.tapes import Tapes
+        from lofargrid.storage.web import web_client
+
+        settings = self.settings
+        return Tapes(
+            {
+                name: TapeRest(name, partial(web_client, one.at, settings.own_proxy, settings.authorities))
+                for name, one in services.items()
+            },
+            partial(site_of, sites=sites),
+        )
 
     def reached(self) -> dict[str, Site]:
         """The sites that jobs can be sent to, this machine among them."""

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lofargrid.documents.reading import Document, MisfitError, located, read_document, shown
 from lofargrid.errors import Fault, InputError
-from lofargrid.model import Pilots, Site
+from lofargrid.model import Pilots, Site, TapeService
 from lofargrid.names import is_url, path_of, printable, safe_name
 
 SHIPPED = Path(__file__).parents[1] / "sites.yaml"
@@ -72,6 +72,21 @@ class PilotsDocument(Document):
         return Pilots(**given)
 
 
+class TapeServiceDocument(Document):
+    """What recalls files of a site."""
+
+    by: Literal["tape-rest"]
+    at: str
+
+    @field_validator("at")
+    @classmethod
+    def _service(cls, place: str) -> str:
+        if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?", place):
+            # Not repeated: somebody may have put a password into it.
+            raise ValueError("it is no plain https:// URL, such as https://dcache.example.org:3880/api/v1/tape")
+        return place
+
+
 class SiteDocument(Document):
     """One site of sites.yaml. What is left out stays as an earlier file says, else it is as `Site` says."""
 
@@ -94,6 +109,7 @@ class SiteDocument(Document):
     lost_after_min: Positive = Site.lost_after_min
     pilots: PilotsDocument | None = None
     tools: Annotated[list[str], Field(min_length=1)] = list(Site.tools)
+    recall: TapeServiceDocument | None = None
 
     @field_validator("grid_name")
     @classmethod
@@ -137,6 +153,8 @@ class SiteDocument(Document):
             given[key] = tuple(given[key])
         if self.pilots is not None:
             given["pilots"] = self.pilots.made()
+        if self.recall is not None:
+            given |= {"recall": TapeService(self.recall.by, self.recall.at), "tape": True}
         return replace(site, **given)
 
 

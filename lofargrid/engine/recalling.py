@@ -16,8 +16,9 @@ from lofargrid.states import JobState, Reason
 from lofargrid.storage.base import Locality, Recall, Recalled, RecallState
 from lofargrid.tracker import Tracker
 
+SOON_S = 5.0
 EVERY_S = 60.0
-"""How often the service is asked."""
+"""How often a service is asked: soon after something went on, and then less and less often."""
 PATIENCE_S = 12 * 3600.0
 """After this time a file is asked for once more: requests are known to hang for ever."""
 LIFETIME_S = 2 * 86400.0
@@ -25,7 +26,11 @@ LIFETIME_S = 2 * 86400.0
 MOST_FILES = 1000
 """The most files of one request; the archive takes no more."""
 TRIES = 5
-_GONE = {Locality.LOST: Reason.INPUT_UNREADABLE, Locality.ABSENT: Reason.INPUT_MISSING}
+_GONE = {
+    Locality.LOST: Reason.INPUT_UNREADABLE,
+    Locality.ABSENT: Reason.INPUT_MISSING,
+    Locality.REFUSED: Reason.CREDENTIAL_REFUSED,
+}
 
 
 class Recalling:
@@ -61,6 +66,7 @@ class Recalling:
         self._guard = guard
         self._clock = clock
         self._asked: datetime | None = None
+        self._pause_s = SOON_S
         self._troubles: list[BackendError] = []
 
     def needed(self, recipe: Recipe, job: Job) -> bool:
@@ -82,12 +88,14 @@ class Recalling:
         now = self._clock()
         if self._recall is None:
             return
-        if self._asked and (now - self._asked).total_seconds() < EVERY_S:
+        if not self._troubles:
+            self._release(self._recall)
+        if self._asked and (now - self._asked).total_seconds() < self._pause_s:
             for error in self._troubles:
                 self._guard.tell("recall", error)
             return
         self._asked, self._troubles = now, []
-        self._release(self._recall)
+        self._pause_s = min(2 * self._pause_s, EVERY_S)
         self._extend(self._recall)
         wanted = {job.id: self._on_tape(self._recipes.of(self._moves.production(job)), job)
                   for job in self._tracker.recalling()}  # fmt: skip
@@ -108,9 +116,11 @@ class Recalling:
                 lost = next((url for url in given if url in gone), None)
                 if lost:
                     state = where[lost]
-                    self._moves.move(job, JobState.FAILED, gone[lost], f"{lost}: {_told(state)}")
+                    why = _TOLD.get(state, "its recall failed again and again")
+                    self._moves.move(job, JobState.FAILED, gone[lost], f"{lost}: {why}")
                 elif all(where[url] is Locality.ONLINE for url in given):
                     self._moves.move(job, JobState.READY)
+                    self._pause_s = SOON_S
         nearline = [url for url in urls if where.get(url) is Locality.NEARLINE and url not in gone]
         self._request(recall, nearline, wanted)
 
@@ -147,6 +157,7 @@ class Recalling:
             with self._tracker.transaction():
                 for url in part:
                     self._tracker.note_recall(url, readers[url], request, self._moves.now())
+            self._pause_s = SOON_S
 
         for part in self._requests([url for url in missing if url in readers]):
             self._guarded(partial(ask, part))
@@ -200,7 +211,8 @@ def _look(recall: Recall, urls: Sequence[str], where: dict[str, Locality]) -> No
     where.update(recall.locality(urls))
 
 
-def _told(state: Locality) -> str:
-    if state is Locality.ABSENT:
-        return "the archive does not know it"
-    return "its tape cannot be read" if state is Locality.LOST else "its recall failed again and again"
+_TOLD = {
+    Locality.ABSENT: "the archive does not know it",
+    Locality.LOST: "its tape cannot be read",
+    Locality.REFUSED: "the archive does not let you have it",
+}

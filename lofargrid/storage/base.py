@@ -59,12 +59,16 @@ class Storage(Protocol):
 
 
 class Locality(StrEnum):
-    """Where the bytes of a file are now. A ``LOST`` file has a name and no bytes, an ``ABSENT`` one no name."""
+    """Where the bytes of a file are now.
+
+    A ``LOST`` file has a name and no bytes, an ``ABSENT`` one no name; of a ``REFUSED`` one this user may not know.
+    """
 
     ONLINE = "online"
     NEARLINE = "nearline"
     LOST = "lost"
     ABSENT = "absent"
+    REFUSED = "refused"
 
 
 class RecallState(StrEnum):

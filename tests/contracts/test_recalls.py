@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -11,6 +14,12 @@ from lofargrid.model import Site
 from lofargrid.simulation.grid import Grid
 from lofargrid.simulation.tape import Library
 from lofargrid.storage.base import Locality, Recall, RecallState
+from lofargrid.storage.tape_rest import TapeRest
+from lofargrid.storage.web import web_client
+from tests.grid.authority import Holder
+from tests.grid.door import Door
+from tests.grid.tape import TapeService
+from tests.grid.voms import MEMBER, VO
 
 WEEK_S = 7 * 86400.0
 
@@ -42,9 +51,47 @@ class SimulatedArchive:
         self.grid.clock.advance(self.grid.clock.elapsed_s + 3600.0)
 
 
-@pytest.fixture(params=[SimulatedArchive])
+@dataclass
+class TapeRestArchive:
+    """The driver for WLCG Tape REST, and a double of a service that takes its time."""
+
+    recall: Recall
+    taped: list[str]
+    on_disk: str
+    absent: str
+    service: TapeService
+
+    def patience(self) -> None:
+        self.service.hurry()
+
+
+@pytest.fixture(scope="module")
+def door(vo: VO) -> Iterator[Door]:
+    with Door(vo, "T1") as one:
+        yield one
+
+
+@pytest.fixture
+def tape_rest(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[TapeRestArchive]:
+    proxy = vo.proxy(tmp_path / "x509up", janneke, MEMBER)
+    start = f"srm://srm.archive.test:8443/srm/managerv2?SFN=/lofar/{tmp_path.name}"
+    urls = [f"{start}/{number}" for number in range(5)]
+    for number in range(5):
+        path = door.file(f"/lofar/{tmp_path.name}/{number}")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("content")
+    with TapeService(vo, door) as service:
+        recall = TapeRest("archive", partial(web_client, service.url, proxy, vo.authority.certificates))
+        recall.request(urls[4:], WEEK_S)
+        service.delay_s = WEEK_S
+        yield TapeRestArchive(recall, urls[:4], urls[4], f"{start}/none", service)
+
+
+@pytest.fixture(params=["simulated", pytest.param("tape-rest", marks=pytest.mark.service)])
 def archive(request: pytest.FixtureRequest) -> Archive:
-    made: Archive = request.param()
+    if request.param == "simulated":
+        return SimulatedArchive()
+    made: Archive = request.getfixturevalue("tape_rest")
     return made
 
 

@@ -16,12 +16,15 @@ from tests.grid.authority import Authority
 from tests.grid.door import Door, commands
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node
+from tests.grid.tape import TapeService
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.production.conftest import Desk
 from tests.production.soundness import asked, is_sound
 from tests.production.test_crash import is_the_same_as, small
 
 SURLS = "srm://srm.archive.test:8443/lofar"
+INPUTS = 6
+"""Three subbands of calibrator and target each."""
 TRACKER_MARK = ".lofargrid-"
 COMPUTE = {"tier": 1, "backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
 
@@ -30,6 +33,7 @@ COMPUTE = {"tier": 1, "backend": "htcondor", "slots": 2, "cores": 2, "memory_mb"
 class Archive:
     """A storage with the inputs, a member's proxy, and what the clients on a node need."""
 
+    vo: VO
     door: Door
     proxy: Path
     environment: dict[str, str]
@@ -47,7 +51,7 @@ def archive(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             patch.setenv(name, value)
         for tar in observations.glob("*.tar"):
             shutil.copyfile(tar, door.file(f"{door.root}/{tar.name}"))
-        yield Archive(door, proxy, environment)
+        yield Archive(vo, door, proxy, environment)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +114,22 @@ def test_the_demo_reads_through_both_doors_and_leaves_its_products_on_the_storag
     desk("run", "production.yaml")
     are_brought(desk, archive, output)
     is_done(desk, undisturbed, "root", "davs")
+
+
+def test_inputs_on_tape_are_recalled_before_their_jobs_run_and_released_when_they_have_been_read(
+    archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
+) -> None:
+    desk = read_from(small(observations, tmp_path), SURLS, SURLS)
+    desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
+    with TapeService(archive.vo, archive.door, delay_s=1.0) as service:
+        recall = {"by": "tape-rest", "at": service.url}
+        site = {"prefixes": [SURLS], "doors": {"davs": archive.door.addresses["davs"]}, "recall": recall}
+        (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
+        desk("run", "production.yaml")
+        read = asked(desk, "SELECT DISTINCT job_id FROM events WHERE new = 'recalling'")
+        assert len(read) == len(service.pinned) == INPUTS
+        assert service.online() == set(), "nothing stays pinned"
+    is_done(desk, undisturbed, "davs")
 
 
 @pytest.mark.parametrize(("protocol", "tool", "writes"), [("root", "xrdcp", False), ("davs", "curl", True)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lofargrid.config import settings
 from lofargrid.documents.sites import SHIPPED, SiteDocument, choose, nearest_site, read_sites, site_of, transfer_url
-from lofargrid.model import Site
+from lofargrid.model import Site, TapeService
 from tests.unit.factories import CONTENT, faults_of
 
 PAGE = CONTENT / "docs" / "reference" / "sites-yaml.md"
@@ -89,6 +89,12 @@ def test_a_site_says_in_which_order_its_tools_are_tried(tmp_path: Path) -> None:
     assert read_sites(SHIPPED, own(tmp_path, "SURF", tools=["xrdcp", "https"]))["SURF"].tools == ("xrdcp", "https")
 
 
+def test_what_a_site_can_recall_may_be_on_tape(tmp_path: Path) -> None:
+    service = {"by": "tape-rest", "at": "https://dcache.example.org:3880/api/v1/tape"}
+    site = read_sites(own(tmp_path, "x", slots=1, recall=service))["x"]
+    assert (site.tape, site.recall) == (True, TapeService(**service))
+
+
 def test_a_key_that_is_given_with_its_default_is_given(tmp_path: Path) -> None:
     site = read_sites(SHIPPED, own(tmp_path, "SURF", tier=2, cores=1, doors={}, scratch=""))["SURF"]
     assert (site.tier, site.cores, site.doors, site.scratch) == (2, 1, {}, "")
@@ -124,6 +130,22 @@ def test_every_field_of_a_site_can_be_written_and_left_out(tmp_path: Path) -> No
         ("slots: 64", "guarded: 1", 3, "guarded", "should be true or false"),
         ("slots: 64", "tools: []", 3, "tools", "should have at least 1"),
         ("slots: 64", "tools: [rsync]", 3, "tools.0", "'rsync' is none of gfal-copy, xrdcp"),
+        ("slots: 64", "recall: {by: srm, at: 'https://h'}", 3, "recall.by", "should be 'tape-rest', found 'srm'"),
+        ("slots: 64", "recall: {by: tape-rest}", 3, "recall.at", "this key is missing"),
+        (
+            "slots: 64",
+            "recall: {by: tape-rest, at: 'http://h'}",
+            3,
+            "recall.at",
+            "it is no plain https:// URL, such as ",
+        ),
+        (
+            "slots: 64",
+            "recall: {by: tape-rest, at: 'https://me:secret@h'}",
+            3,
+            "recall.at",
+            "it is no plain https:// URL, such as ",
+        ),
         ("slots: 64", 'grid_name: a"b', 3, "grid_name", "'a\"b' may hold letters, digits, dots"),
         ("davs://dcache.example.org:2880/lofar\n", "/data/lofar\n", 5, "prefixes.0", "'/data/lofar' is no URL"),
         ("davs://dcache.example.org:2880/lofar\n", "sr://h/x\n", 5, "prefixes.0", "'sr://h/x' begins with sr://"),
@@ -426,6 +448,7 @@ def test_the_example_of_the_reference_is_read_as_it_says(tmp_path: Path) -> None
         "lost_after_min",
         "pilots",
         "tools",
+        "recall",
     }
 
 

@@ -117,8 +117,8 @@ def test_a_file_is_released_by_the_request_it_came_with_when_its_job_has_ended(
     world.tick(2, later_s=MINUTE_S)
     world.backend.run(name(100))
     world.backend.succeed(name(100))
-    world.tick(3, later_s=MINUTE_S)
-    assert service.released == [("request-0", url(100))]
+    world.tick()
+    assert service.released == [("request-0", url(100))], "at once"
 
 
 def test_what_a_service_has_forgotten_is_asked_for_again(tmp_path: Path, service: ScriptedRecall) -> None:
