@@ -18,6 +18,8 @@ from .tools import Access, adler32_in, names_in, web
 from .transfers import Facts
 
 REDIRECTIONS = 5
+CONNECTIONS = 2
+CONNECT_S = 30.0
 LONGEST_LIST_BYTES = 1 << 26
 HUNG_UP = (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)
 ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
@@ -104,9 +106,7 @@ class Https(Client):
     def _asked(self, method: str, place: str, headers: Mapping[str, str], path: str) -> http.client.HTTPResponse:
         parts = urlsplit(place)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        line = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, context=self._context, timeout=self._manner.stall_s
-        )
+        line = self._line(parts.hostname or "", parts.port, place)
         try:
             if path:
                 with open(path, "rb") as file:
@@ -122,6 +122,23 @@ class Https(Client):
             line.sock.close()
             line.sock = None
         return answer
+
+    def _line(self, host: str, port: int | None, place: str) -> http.client.HTTPSConnection:
+        """Connect. Servers have been seen that let one handshake hang and do the next at once."""
+        limit_s = min(CONNECT_S, self._manner.stall_s)
+        for tries_left in reversed(range(CONNECTIONS)):
+            line = http.client.HTTPSConnection(host, port, context=self._context, timeout=limit_s)
+            try:
+                line.connect()
+            except (OSError, http.client.HTTPException) as error:
+                line.close()
+                if not (isinstance(error, TimeoutError) and tries_left):
+                    raise _broken(error, place, self._manner) from error
+            else:
+                line.sock.settimeout(self._manner.stall_s)
+                return line
+            self._manner.stop.check()
+        raise AssertionError("unreachable")
 
 
 class Body:

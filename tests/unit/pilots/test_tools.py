@@ -341,3 +341,24 @@ def test_a_server_that_hangs_up_is_away_unless_our_proxys_time_is_over(
             client.facts(f"davs://127.0.0.1:{server.getsockname()[1]}/a")
         thread.join()
     assert told.value.reason is reason, told.value.detail
+
+
+def test_a_handshake_that_hangs_is_tried_once_more(manner: Manner) -> None:
+    lines: list[socket.socket] = []
+
+    def take_two() -> None:
+        lines.append(server.accept()[0])  # of which nothing is heard
+        lines.append(server.accept()[0])
+        lines[1].recv(1 << 16)
+        lines[1].close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=take_two)
+        thread.start()
+        client = Https(Access("", ""), manner._replace(stall_s=0.5))
+        with manner.stop, pytest.raises(Failure) as told:
+            client.facts(f"davs://127.0.0.1:{server.getsockname()[1]}/a")
+        thread.join()
+    lines[0].close()
+    assert told.value.reason is Reason.STORAGE_UNAVAILABLE
+    assert "timed out" not in told.value.detail, "it is the second that tells"
