@@ -146,7 +146,12 @@ def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable
 
 
 def _idle(tracker: Tracker, tick: Tick) -> bool:
-    """Whether nothing went on: no moves, and no job runs or its end cannot be written down."""
+    """Whether nothing went on: no moves, and no job runs or its end cannot be written down.
+
+    What is recalled from tape takes its time, and a service that does not answer may need a proxy that is renewed.
+    """
+    if not tracker.blocked and tracker.recalling_count():
+        return False
     if tracker.blocked or not (tick.moves or tick.in_flight or tick.carrying):
         return True
     if tick.moves or tick.carrying or not tick.troubles:

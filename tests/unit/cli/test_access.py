@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lofargrid.cli import progress
 from tests.grid.authority import Holder
 from tests.grid.proxies import signed, written
-from tests.unit.cli.seat import Seat
+from tests.unit.cli.seat import Listener, Seat
 
 NAME = "L654321_SAP000_SB000_uv.MS_1a2b3c4d.tar"
 
@@ -80,3 +84,20 @@ def test_all_productions_of_a_campaign_are_told_of_it_by_their_cells(seat: Seat,
     assert [line.partition(" cannot be")[0] for line in said.splitlines()] == [
         "campaign.csv:2: output: davs://localhost:1/x/a", "campaign.csv:3: output: davs://localhost:1/x/b"
     ]  # fmt: skip
+
+
+# Files on tape
+
+
+def test_a_tape_service_that_does_not_answer_is_told_and_waited_for(
+    seat: Seat, proxy: Path, janneke: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_PAUSE_S", 0.01)
+    written(proxy, signed(janneke), janneke)
+    site = {"prefixes": ["srm://host/a"], "recall": {"by": "tape-rest", "at": "https://localhost:1/api/v1/tape"}}
+    (seat.desk / "own.yaml").write_text(json.dumps({"sites": {"archive": site}}))
+    seat.environment["LOFARGRID_SITES"] = str(seat.desk / "own.yaml")
+    interrupt = Listener("asked the tape service of archive where files are: ", partial(os.kill, os.getpid(), 2))
+    seat("run", listed(seat, "srm://host/a"), code=130, stderr=interrupt)
+    (status,) = json.loads(seat("status", "field", "--json", code=3).out)
+    assert {"recalling": 1} in status["steps"].values()
