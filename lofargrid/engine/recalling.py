@@ -110,7 +110,9 @@ class Recalling:
         wanted = {job_id: given for job_id, given in wanted.items() if where.keys() >= set(given)}
         gone = {url: _GONE[state] for url, state in where.items() if state in _GONE}
         gone |= dict.fromkeys(self._given_up(recall, urls), Reason.INPUT_UNREADABLE)
+        waiting: set[str] = set()
         with self._tracker.transaction():
+            self._tracker.note_readers(wanted)
             for job_id, given in wanted.items():
                 job = self._tracker.job_by_id(job_id)
                 lost = next((url for url in given if url in gone), None)
@@ -121,8 +123,9 @@ class Recalling:
                 elif all(where[url] is Locality.ONLINE for url in given):
                     self._moves.move(job, JobState.READY)
                     self._pause_s = SOON_S
-        nearline = [url for url in urls if where.get(url) is Locality.NEARLINE and url not in gone]
-        self._request(recall, nearline, wanted)
+                else:
+                    waiting |= {url for url in given if where[url] is Locality.NEARLINE}
+        self._request(recall, sorted(waiting))
 
     def _given_up(self, recall: Recall, urls: Sequence[str]) -> list[str]:
         """Files whose recall has failed too often; those that failed less often are asked for again.
@@ -147,19 +150,17 @@ class Recalling:
         self._guarded(lambda: told.append(recall.poll(request, urls)))
         return told[0] if told else None
 
-    def _request(self, recall: Recall, urls: Sequence[str], wanted: Mapping[int, Sequence[str]]) -> None:
+    def _request(self, recall: Recall, urls: Sequence[str]) -> None:
         standing = self._tracker.recalls_since(self._moves.now(-PATIENCE_S))
         missing = [url for url in urls if url not in standing]
-        readers = {url: job_id for job_id, given in wanted.items() for url in given}
 
         def ask(part: Sequence[str]) -> None:
             request = recall.request(part, LIFETIME_S)
             with self._tracker.transaction():
-                for url in part:
-                    self._tracker.note_recall(url, readers[url], request, self._moves.now())
+                self._tracker.note_recalls(part, request, self._moves.now())
             self._pause_s = SOON_S
 
-        for part in self._requests([url for url in missing if url in readers]):
+        for part in self._requests(missing):
             self._guarded(partial(ask, part))
 
     def _extend(self, recall: Recall) -> None:
@@ -168,7 +169,7 @@ class Recalling:
         def extend(request: str, part: Sequence[str]) -> None:
             again = recall.request(part, LIFETIME_S)
             with self._tracker.transaction():
-                self._tracker.note_extended(part, again, self._moves.now())
+                self._tracker.note_recalls(part, again, self._moves.now())
             recall.release(request, part)
 
         for request, urls in self._tracker.recalls_to_extend(self._moves.now(-LIFETIME_S / 2)).items():

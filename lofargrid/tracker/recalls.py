@@ -1,6 +1,6 @@
-"""Recalls: which files were asked for from tape, for which job."""
+"""Recalls: which files were asked for from tape, for which jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lofargrid.model import Job
 from lofargrid.states import FINAL
@@ -8,10 +8,14 @@ from lofargrid.tracker.jobs import Jobs
 from lofargrid.tracker.store import marks
 
 _FINAL = tuple(FINAL)
+_READ_SOON = (
+    "EXISTS (SELECT 1 FROM recall_readers b JOIN jobs j ON j.id = b.job_id"
+    f" WHERE b.url = r.url AND j.state NOT IN ({marks(_FINAL)}))"
+)
 
 
 class Recalls(Jobs):
-    """The table recalls, and the jobs that wait for their files."""
+    """The tables of recalls, and the jobs that wait for their files."""
 
     def recalling(self) -> list[Job]:
         """The jobs that wait for files from tape."""
@@ -29,27 +33,23 @@ class Recalls(Jobs):
         """The files that were asked for since a time, and did not fail since."""
         return {row[0] for row in self.rows("SELECT url FROM recalls WHERE request <> '' AND since >= ?", since)}
 
-    def note_recall(self, url: str, job_id: int, request: str, now: str) -> None:
-        """Note that a file was asked for."""
-        self.write(
-            "INSERT INTO recalls (url, job_id, request, since) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET job_id = excluded.job_id, request = excluded.request, since = excluded.since",
-            url, job_id, request, now,
-        )  # fmt: skip
+    def note_readers(self, wanted: Mapping[int, Sequence[str]]) -> None:
+        """Note which jobs read which files from tape."""
+        sql = "INSERT INTO recall_readers (job_id, url) VALUES (?, ?) ON CONFLICT DO NOTHING"
+        self.write_many(sql, [(job_id, url) for job_id, urls in wanted.items() for url in urls])
+
+    def note_recalls(self, urls: Sequence[str], request: str, now: str) -> None:
+        """Note that files were asked for, for the first time or once more."""
+        self.write_many(
+            "INSERT INTO recalls (url, request, since) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET request = excluded.request, since = excluded.since",
+            [(url, request, now) for url in urls],
+        )
 
     def recalls_to_extend(self, before: str) -> dict[str, list[str]]:
-        """The files that were asked for before a time and whose reader has not ended, by request."""
-        sql = (
-            "SELECT r.request, r.url FROM recalls r JOIN jobs j ON j.id = r.job_id"
-            f" WHERE r.request <> '' AND r.since < ? AND j.state NOT IN ({marks(_FINAL)}) ORDER BY 1, 2"
-        )
+        """The files that were asked for before a time and are still to be read, by request."""
+        sql = f"SELECT request, url FROM recalls r WHERE request <> '' AND since < ? AND {_READ_SOON} ORDER BY 1, 2"
         return _by_request(self.rows(sql, before, *_FINAL))
-
-    def note_extended(self, urls: Sequence[str], request: str, now: str) -> None:
-        """Note that files were asked for once more, and stay online longer."""
-        self.write_many(
-            "UPDATE recalls SET request = ?, since = ? WHERE url = ?", [(request, now, url) for url in urls]
-        )
 
     def recall_failed(self, url: str) -> int:
         """Note that the recall of a file failed; tell how often it has."""
@@ -61,16 +61,15 @@ class Recalls(Jobs):
         self.write_many("UPDATE recalls SET request = '' WHERE url = ?", [(url,) for url in urls])
 
     def recalls_read(self) -> dict[str, list[str]]:
-        """The files whose reader has ended, by the request that stands for them, "" if none does."""
-        sql = (
-            "SELECT r.request, r.url FROM recalls r JOIN jobs j ON j.id = r.job_id"
-            f" WHERE j.state IN ({marks(_FINAL)}) ORDER BY 1, 2"
+        """The files whose last reader has ended, by the request that stands for them, "" if none does."""
+        return _by_request(
+            self.rows(f"SELECT request, url FROM recalls r WHERE NOT {_READ_SOON} ORDER BY 1, 2", *_FINAL)
         )
-        return _by_request(self.rows(sql, *_FINAL))
 
     def forget_recalls(self, urls: Sequence[str]) -> None:
         """Forget files that were let go."""
-        self.write_many("DELETE FROM recalls WHERE url = ?", [(url,) for url in urls])
+        for table in ("recalls", "recall_readers"):
+            self.write_many(f"DELETE FROM {table} WHERE url = ?", [(url,) for url in urls])
 
 
 def _by_request(rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:

@@ -127,10 +127,15 @@ CREATE TABLE awaited (
   PRIMARY KEY (job_id, step)
 ) WITHOUT ROWID;
 
--- Files that were asked for from tape, for the job that reads them. request is empty after it failed.
+-- Files that were asked for from tape, and the jobs that read them. request is empty after it failed.
+CREATE TABLE recall_readers (
+  url TEXT NOT NULL,
+  job_id INTEGER NOT NULL REFERENCES jobs,
+  PRIMARY KEY (url, job_id)
+) WITHOUT ROWID;
+
 CREATE TABLE recalls (
   url TEXT PRIMARY KEY,
-  job_id INTEGER NOT NULL REFERENCES jobs,
   request TEXT NOT NULL,
   since TEXT NOT NULL,
   failures INTEGER NOT NULL DEFAULT 0

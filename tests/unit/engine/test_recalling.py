@@ -188,3 +188,17 @@ def test_the_service_of_one_site_does_not_keep_back_another(tmp_path: Path, serv
     service.down = ""
     assert world.tick(later_s=MINUTE_S).troubles == ()
     assert service.asked() == [[url(102, "JUELICH")], [url(100)]]
+
+
+def test_a_file_is_kept_until_the_last_job_that_reads_it_has_ended(tmp_path: Path, service: ScriptedRecall) -> None:
+    world = on_tape(tmp_path, service, {100: url(100)})
+    world.enter(recipe([subband(100, url=url(100))], {"other": FIRST}, production="other"))
+    world.tick(2, later_s=MINUTE_S)
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    assert service.asked() == [[url(100)]], "it is asked for once"
+    for step, released in (("first", []), ("other", [("request-0", url(100))])):
+        world.backend.run(name(100, step))
+        world.backend.succeed(name(100, step))
+        world.tick(2)
+        assert service.released == released
