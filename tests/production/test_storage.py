@@ -116,18 +116,20 @@ def test_the_demo_reads_through_both_doors_and_leaves_its_products_on_the_storag
     is_done(desk, undisturbed, "root", "davs")
 
 
-def test_inputs_on_tape_are_recalled_before_their_jobs_run_and_released_when_they_have_been_read(
+def test_inputs_on_tape_are_recalled_before_their_jobs_run_and_released_whatever_the_service_does(
     archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
 ) -> None:
     desk = read_from(small(observations, tmp_path), SURLS, SURLS)
     desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
     with TapeService(archive.vo, archive.door, delay_s=1.0) as service:
+        service.answers, service.forgets = [503, 429], 1
         recall = {"by": "tape-rest", "at": service.url}
         site = {"prefixes": [SURLS], "doors": {"davs": archive.door.addresses["davs"]}, "recall": recall}
         (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
         desk("run", "production.yaml")
         read = asked(desk, "SELECT DISTINCT job_id FROM events WHERE new = 'recalling'")
         assert len(read) == len(service.pinned) == INPUTS
+        assert (service.answers, service.forgets) == ([], 0), "it was away, and has forgotten a request"
         assert service.online() == set(), "nothing stays pinned"
     is_done(desk, undisturbed, "davs")
 
