@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from lofargrid.model import Job
 from lofargrid.states import FINAL
 from lofargrid.tracker.jobs import Jobs
+from lofargrid.tracker.records import RecallRecord
 from lofargrid.tracker.store import marks
 
 _FINAL = tuple(FINAL)
@@ -24,6 +25,15 @@ class Recalls(Jobs):
     def recalling_count(self) -> int:
         """How many jobs wait for files from tape."""
         return int(self.value("SELECT count(*) FROM jobs WHERE state = 'recalling'"))
+
+    def recalls(self) -> list[RecallRecord]:
+        """The files that were asked for and are not read to the end."""
+        waiting: dict[str, list[int]] = {}
+        sql = "SELECT b.url, b.job_id FROM recall_readers b JOIN jobs j ON j.id = b.job_id WHERE j.state = 'recalling'"
+        for url, job_id in self.rows(f"{sql} ORDER BY 1, 2"):
+            waiting.setdefault(url, []).append(job_id)
+        rows = self.rows("SELECT url, since, failures FROM recalls ORDER BY 1")
+        return [RecallRecord(url, since, failures, tuple(waiting.get(url, ()))) for url, since, failures in rows]
 
     def recall_requests(self) -> dict[str, list[str]]:
         """The requests that stand, and the files of each."""

@@ -135,6 +135,16 @@ class QuarantineRecord:
     probe: str
 
 
+@dataclass(frozen=True)
+class RecallRecord:
+    """A file that was asked for from tape. The jobs ``waiting`` for it are not yet told that it is online."""
+
+    url: str
+    since: str
+    failures: int
+    waiting: tuple[int, ...]
+
+
 def production(row: sqlite3.Row) -> ProductionRecord:
     """A row of productions."""
     return ProductionRecord(**{**dict(row), "paused": bool(row["paused"])})

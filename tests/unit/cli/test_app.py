@@ -15,7 +15,7 @@ from tests.unit.cli.seat import Seat, command
 
 ROOT = Path(__file__).parents[3]
 VERBS = ["init", "plan", "submit", "run", "sim", "status", "why", "logs", "get", "retry", "pause", "resume", "cancel",
-         "priority", "max-running", "compare", "pipelines", "sites", "pilots", "proxy", "doctor", "demo-data",
+         "priority", "max-running", "compare", "pipelines", "sites", "tape", "pilots", "proxy", "doctor", "demo-data",
          "demo-result", "version"]  # fmt: skip
 
 
