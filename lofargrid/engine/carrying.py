@@ -34,11 +34,19 @@ class Carrying:
     clock: Callable[[], datetime]
     _going: dict[Hashable, Future[None]] = field(default_factory=dict)
     _troubles: dict[Hashable, _Trouble] = field(default_factory=dict)
+    _wanted: set[Hashable] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Begin a tick: forget what the last one did not ask for. What goes on is forgotten when it has ended."""
+        self._going = {key: one for key, one in self._going.items() if key in self._wanted or not one.done()}
+        self._troubles = {key: one for key, one in self._troubles.items() if key in self._wanted}
+        self._wanted.clear()
 
     @property
     def under_way(self) -> int:
-        """How many calls go on, or will soon be tried again."""
-        return len(self._going) + sum(one.pause_s <= PATIENCE_S for one in self._troubles.values())
+        """How many of the calls that were asked for go on, or will soon be tried again."""
+        resting = {key for key, one in self._troubles.items() if one.pause_s <= PATIENCE_S}
+        return len(self._wanted & (self._going.keys() | resting))
 
     def done(self, key: Hashable, urls: tuple[str, ...], prepare: Callable[[], Callable[[], None]]) -> bool:
         """Whether a call has been carried out; ask again until it has. It is started where it is not under way.
@@ -57,6 +65,15 @@ class Carrying:
         BackendError, OSError
             It failed. It is tried again after a while, which doubles; until then this is raised.
         """
+        self._wanted.add(key)
+        if self._carried_out(key, urls, prepare):
+            self._wanted.discard(key)
+            return True
+        return False
+
+    def _carried_out(
+        self, key: Hashable, urls: tuple[str, ...], prepare: Callable[[], Callable[[], None]]
+    ) -> bool:  # fmt: skip
         trouble = self._troubles.get(key)
         if trouble and self.clock() < trouble.until:
             raise trouble.error
@@ -86,7 +103,7 @@ def _started(call: Callable[[], None]) -> Future[None]:
     def work() -> None:
         try:
             call()
-        except Exception as error:
+        except Exception as error:  # whatever it is: it is raised again in the thread that asks what came of it
             future.set_exception(error)
         else:
             future.set_result(None)

@@ -119,6 +119,7 @@ class Engine:
             "note": self._note_troubles,
         }
         self._guard.begin()
+        self._carrying.begin()
         for name, stage in stages.items():
             self._guard.run(name, stage)
         return Tick(self._moves.count, self._tracker.in_flight(), tuple(self._guard.troubles), self._carrying.under_way)

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,7 +31,6 @@ MOST_TOLD = 3
 class Request:
     due: float
     paths: list[str]
-    cancelled: set[str] = field(default_factory=set)
 
 
 class TapeService:
@@ -153,7 +152,7 @@ def _handler(service: TapeService) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the library calls them so
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - http.server looks for methods of these names
 
     return Handler
 

@@ -124,3 +124,18 @@ def test_what_has_failed_for_long_is_not_waited_for(calls: Carrying, clock: Cloc
             asked(calls, failing)
         clock.later(carrying.LONGEST_PAUSE_S)
     assert calls.under_way == 0
+
+
+def test_what_nobody_asks_for_any_more_is_neither_waited_for_nor_taken_for_done_later(calls: Carrying) -> None:
+    made: list[int] = []
+    for key in map(str, range(carrying.MOST)):
+        assert not asked(calls, partial(made.append, 1), key)
+    assert not asked(calls, failing, "b")
+    settle()
+    for _ in range(2):
+        calls.begin()
+    assert calls.under_way == 0
+    assert not asked(calls, partial(made.append, 2), "0"), "it is begun anew"
+    settle()
+    assert asked(calls, partial(made.append, 2), "0")
+    assert made == [1] * carrying.MOST + [2]

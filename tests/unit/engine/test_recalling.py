@@ -140,7 +140,12 @@ def test_a_file_that_failed_is_asked_for_again_and_in_the_end_given_up(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("where", "reason"), [(Locality.ABSENT, Reason.INPUT_MISSING), (Locality.LOST, Reason.INPUT_UNREADABLE)]
+    ("where", "reason"),
+    [
+        (Locality.ABSENT, Reason.INPUT_MISSING),
+        (Locality.LOST, Reason.INPUT_UNREADABLE),
+        (Locality.REFUSED, Reason.CREDENTIAL_REFUSED),
+    ],
 )
 def test_a_file_that_is_gone_is_not_asked_for(
     tmp_path: Path, service: ScriptedRecall, where: Locality, reason: Reason
