@@ -81,9 +81,14 @@ def path_of(url: str) -> str:
     return unquote(parts.path)
 
 
+def is_here(place: str) -> bool:
+    """Whether a URL or an absolute path names something on this machine's disks."""
+    return place.startswith(("file:", "/"))
+
+
 def place_of(url: str) -> str:
     """A URL as people write it: of a file of this machine its path."""
-    return path_of(url) if url.startswith("file:") else url
+    return path_of(url) if is_here(url) else url
 
 
 def file_name(url: str) -> str:

@@ -13,7 +13,7 @@ from lofargrid.cli.choosing import choose_production
 from lofargrid.cli.session import Session
 from lofargrid.cli.text import bytes_text, note, table
 from lofargrid.errors import Fault, InputError
-from lofargrid.names import file_url, path_of
+from lofargrid.names import file_url, is_here, path_of
 from lofargrid.storage.local import checksum
 
 SCIENCE = "pip install 'lofargrid[science]'"
@@ -90,7 +90,7 @@ def _products(session: Session, text: str) -> dict[str, Path]:
     if tracker.production(text) is None:
         raise InputError(Fault(f"{text!r} is neither a folder nor a production", "`status` lists the productions"))
     files = tracker.products(choose_production(tracker, text).id)
-    if any(not file.published.startswith("file:") for file in files):
+    if not all(is_here(file.published) for file in files):
         raise InputError(Fault(f"the products of {text} lie on a grid storage", f"Bring them here: get {text} FOLDER"))
     return {file.filename: Path(path_of(file.published)) for file in files}
 

@@ -24,7 +24,7 @@ from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
 from lofargrid.model import Site
-from lofargrid.names import file_url, path_of
+from lofargrid.names import file_url, is_here, path_of
 from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
@@ -190,7 +190,7 @@ class Session:
         here = site.backend == LOCAL
         if site.scratch and not here:
             return f"{site.scratch.rstrip('/')}/lofargrid-{tracker.id}/{recipe.production}"
-        if self.settings.scratch or (here and not recipe.output.startswith("file:")):
+        if self.settings.scratch or (here and not is_here(recipe.output)):
             folder = (self.settings.scratch or self.tracker_path.parent / "scratch").absolute()
             return file_url(str(folder / f"lofargrid-{tracker.id}" / recipe.production))
         return f"{recipe.output}/.lofargrid-{tracker.id}-{recipe.production}"
@@ -217,7 +217,7 @@ class Session:
         """
         with told_of(path):
             if not anywhere:
-                _refuse_unusable(document, self.sites())
+                _refuse_unreached(document, self.sites())
             self.software(document.software)
             folder = assets.pipeline_folder(document.pipeline, self.settings.pipelines)
             return read_recipe(document, path, folder, assets.common_scripts(), pipeline)
@@ -270,27 +270,17 @@ def told_of(path: Path) -> Iterator[None]:
 _REMEDIES = {"htcondor": "Install them: pip install 'lofargrid[htcondor]'", "dirac": f"Use {' or '.join(NAMES)}"}
 
 
-def _refuse_unusable(document: ProductionDocument, sites: Mapping[str, Site]) -> None:
-    """Refuse a production that this version, or this user's sites, cannot run."""
-    faults = _unreached(document, sites)
-    if faults:
-        raise InputError(*faults)
-
-
-def _unreached(document: ProductionDocument, sites: Mapping[str, Site]) -> list[Fault]:
-    """What keeps a production's backend from reaching the sites that it names."""
+def _refuse_unreached(document: ProductionDocument, sites: Mapping[str, Site]) -> None:
+    """Refuse a production whose backend cannot reach the sites that it names."""
     lack = lack_of(document.backend)
     if lack:
-        return [Fault(lack, _REMEDIES[document.backend], field="backend")]
+        raise InputError(Fault(lack, _REMEDIES[document.backend], field="backend"))
     reached = {name: site for name, site in sites.items() if site.backend == document.backend}
     if not reached:
         what = f"no site is reached through {document.backend}"
-        return [Fault(what, f"Give a site of your sites.yaml `backend: {document.backend}`", field="backend")]
-    try:
-        choose(document.sites, reached)
-    except InputError as error:
-        return list(error.faults)
-    return []
+        remedy = f"Give a site of your sites.yaml `backend: {document.backend}`"
+        raise InputError(Fault(what, remedy, field="backend"))
+    choose(document.sites, reached)
 
 
 def _refuse_unwritable(recipe: Recipe) -> None:
@@ -298,7 +288,7 @@ def _refuse_unwritable(recipe: Recipe) -> None:
 
     Of a grid storage this was asked already, see `lofargrid.cli.access`.
     """
-    if not recipe.output.startswith("file:"):
+    if not is_here(recipe.output):
         return
     wanted = nearest = Path(path_of(recipe.output))
     try:

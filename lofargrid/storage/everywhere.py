@@ -1,8 +1,7 @@
 """All storages that this machine can speak to: the scheme of a URL decides."""
 
+from lofargrid.names import is_here
 from lofargrid.storage.base import Stat, Storage
-
-_HERE = "file:"
 
 
 class Everywhere:
@@ -51,4 +50,4 @@ class Everywhere:
         self._of(folder).remove_folder(folder)
 
     def _of(self, *urls: str) -> Storage:
-        return self._disks if all(url.startswith(_HERE) for url in urls) else self._grid
+        return self._disks if all(map(is_here, urls)) else self._grid

@@ -20,7 +20,7 @@ from lofargrid_runner.contract import (
 
 from lofargrid.backends.base import NO_REPORT, Observation
 from lofargrid.errors import BackendError
-from lofargrid.names import path_of
+from lofargrid.names import is_here, path_of
 from lofargrid.states import Phase
 
 OUT = "out"
@@ -222,11 +222,6 @@ class Folders:
                 if source.exists() and source.stat().st_size:
                     found.append(Path(shutil.copyfile(source, into / name)))
         return found
-
-
-def is_here(url: str) -> bool:
-    """Whether a place is on this machine's disks; jobs go to any other by themselves."""
-    return url.startswith(("file:", "/"))
 
 
 def _missing(report: Report) -> str:
