@@ -24,7 +24,7 @@ from side_by_side import MEMORY, compare, timed, verdict
 
 from lofargrid.recipes.sandboxes import pack_runner
 from tests.grid.authority import Authority
-from tests.grid.door import Door, commands, storage_prefix
+from tests.grid.door import Door, commands, clients_prefix
 from tests.grid.voms import MEMBER, VO
 
 TARGET = 1 / 0.9
@@ -37,7 +37,7 @@ class Bench:
         self.root = root
         self.vo = VO(root, Authority(root))
         self.proxy = self.vo.proxy(root / "x509up", self.vo.authority.user("People", "Someone"), MEMBER)
-        self.path = f"{commands(root)}:{storage_prefix() / 'usr' / 'bin'}:{os.environ['PATH']}"
+        self.path = f"{commands(root)}:{clients_prefix() / 'usr' / 'bin'}:{os.environ['PATH']}"
         self.environment = {**os.environ, **self.vo.environment, "X509_USER_PROXY": str(self.proxy), "PATH": self.path}
         self.sums = dict.fromkeys((f"SB{number:03d}.tar" for number in range(files)), "")
         self.size_bytes = size_bytes

@@ -60,9 +60,14 @@ exec "{program}" "$@"
 """
 
 
-def storage_prefix() -> Path:
-    """Where .ci/install-storage has put XRootD and gfal2."""
-    return unpacked("storage", "bin/xrootd")
+def server_prefix() -> Path:
+    """Where .ci/install-storage has put XRootD's server."""
+    return unpacked("door", "bin/xrootd")
+
+
+def clients_prefix() -> Path:
+    """Where .ci/install-storage has put the clients of XRootD, and gfal2."""
+    return unpacked("storage", "bin/xrdcp")
 
 
 class Door:
@@ -151,7 +156,7 @@ class Door:
         for name in ("store/lofar", "admin"):
             (self.folder / name).mkdir(parents=True)
         for name, place in (
-            ("prefix", storage_prefix()),
+            ("prefix", server_prefix()),
             ("certificates", self._vo.authority.certificates),
             ("vomsdir", self._vo.vomsdir),
         ):
@@ -175,7 +180,7 @@ class Door:
 
 def commands(folder: Path) -> Path:
     """Make a folder with the clients' commands, as a node has them on PATH."""
-    prefix = storage_prefix()
+    prefix = clients_prefix()
     machine = next((prefix / "usr" / "lib").glob("*-linux-gnu"))
     found = folder / "bin"
     found.mkdir()

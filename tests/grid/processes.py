@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import select
 import signal
 import socket
@@ -12,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PATIENCE_S = 60.0
+PORTS = (20000, 32000)
 AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 UNTIL_WE_DIE = ("setpriv", "--pdeathsig")
 AS_MACHINE = ("unshare", "--user", "--map-root-user", "--mount", "--uts")
@@ -29,10 +32,15 @@ def on_machine(host: str, hidden: Sequence[str]) -> list[str]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port of the loopback that nobody has now.
+
+    Not one of those that the system gives to whoever connects: a server that is stopped and started again would now and
+    then find its port taken.
+    """
+    while True:
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", random.SystemRandom().randint(*PORTS)))
+            return int(one.getsockname()[1])
 
 
 def listens(port: int) -> bool:

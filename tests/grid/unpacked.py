@@ -15,5 +15,5 @@ def unpacked(name: str, program: str) -> Path:
     if not (found / "usr" / program).exists():
         if name in os.environ.get("LOFARGRID_SKIP", "").split(","):
             pytest.skip(f"LOFARGRID_SKIP names {name}")
-        pytest.fail(f"{name} is not in {found}: `make {name}` unpacks it there")
+        pytest.fail(f"{name} is not in {found}: `make test` begins with unpacking it there")
     return found
