@@ -176,10 +176,15 @@ class Pilots:
 
 @dataclass(frozen=True)
 class TapeService:
-    """What recalls files of a site: ``by`` is the protocol that it speaks, ``at`` its URL."""
+    """What recalls files of a site: ``by`` is the protocol that it speaks, ``at`` its URL.
+
+    At most ``window_gb`` in ``window_files`` files lie on disk for us or are on their way there (1 GB = 10^9 bytes).
+    """
 
     by: str
     at: str
+    window_gb: float = 5000.0
+    window_files: int = 5000
 
 
 @dataclass(frozen=True)

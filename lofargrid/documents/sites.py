@@ -77,6 +77,8 @@ class TapeServiceDocument(Document):
 
     by: Literal["tape-rest"]
     at: str
+    window_gb: Positive = TapeService.window_gb
+    window_files: Count = TapeService.window_files
 
     @field_validator("at")
     @classmethod
@@ -154,7 +156,7 @@ class SiteDocument(Document):
         if self.pilots is not None:
             given["pilots"] = self.pilots.made()
         if self.recall is not None:
-            given |= {"recall": TapeService(self.recall.by, self.recall.at), "tape": True}
+            given |= {"recall": TapeService(**self.recall.model_dump()), "tape": True}
         return replace(site, **given)
 
 

@@ -1,30 +1,40 @@
-"""Recall: inputs that are on tape come online before their jobs are handed over, a window of jobs at a time."""
+"""Recall: inputs that are on tape come online before their jobs are handed over, a rolling window at each site."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from lofargrid.decisions import window
+from lofargrid.decisions.window import Held, Wish
 from lofargrid.documents.sites import site_of
 from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.sourcing import sources_of
 from lofargrid.errors import BackendError, LofarGridError
-from lofargrid.model import Job, Site
+from lofargrid.model import Job, Site, TapeService
 from lofargrid.productions.recipes import Recipes
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Reason
-from lofargrid.storage.base import Locality, Recall, Recalled, RecallState
+from lofargrid.storage.base import Locality, Recall, Recalled, RecallState, Release
 from lofargrid.tracker import Tracker
+from lofargrid.tracker.records import RecallLevel
 
 SOON_S = 5.0
 EVERY_S = 60.0
 """How often a service is asked: soon after something went on, and then less and less often."""
 PATIENCE_S = 12 * 3600.0
 """After this time a file is asked for once more: requests are known to hang for ever."""
-LIFETIME_S = 2 * 86400.0
-"""How long a file is asked to stay online."""
+COMING_S = 1800.0
+"""After this time a file that its request has brought, and that is not there, is asked for once more."""
+EXTEND_S = 86400.0
+"""So long before a file may go that is still to be read, it is asked for once more."""
 MOST_FILES = 1000
-"""The most files of one request; the archive takes no more."""
+MOST_BYTES = 5e12
+"""The most of one request; the archive takes no more."""
+UNKNOWN_BYTES = 40 * 10**9
+"""What a file counts whose size no list tells: as much as the largest."""
 TRIES = 5
 _GONE = {
     Locality.LOST: Reason.INPUT_UNREADABLE,
@@ -73,15 +83,20 @@ class Recalling:
         """Whether inputs of a job lie where they may be on tape only."""
         return self._recall is not None and bool(self._on_tape(recipe, job))
 
-    def _on_tape(self, recipe: Recipe, job: Job) -> list[str]:
+    def _on_tape(self, recipe: Recipe, job: Job) -> dict[str, int]:
+        """The files that a job reads and that may be on tape only, with their bytes."""
         if all(source.step for source in recipe.steps[job.step].inputs.values()):
-            return []
+            return {}
         try:
             sources = sources_of(self._tracker, recipe, job)
         except LofarGridError:
-            return []  # handing it over will tell
-        urls = {one.url for given in sources.values() for one in given if not one.job}
-        return sorted(url for url in urls if (site := self._sites.get(site_of(url, self._sites))) and site.tape)
+            return {}  # handing it over will tell
+        files = {one.url: one.size_bytes or UNKNOWN_BYTES for given in sources.values() for one in given if not one.job}
+        return {
+            url: files[url]
+            for url in sorted(files)
+            if (site := self._sites.get(site_of(url, self._sites))) and site.tape
+        }
 
     def review(self) -> None:
         """Ask for what is wanted, let jobs go whose files are there, release what is read."""
@@ -101,48 +116,56 @@ class Recalling:
                   for job in self._tracker.recalling()}  # fmt: skip
         if wanted:
             self._go_on(self._recall, wanted)
+        self._note_levels()
 
-    def _go_on(self, recall: Recall, wanted: Mapping[int, Sequence[str]]) -> None:
-        urls = sorted({url for given in wanted.values() for url in given})
+    def _go_on(self, recall: Recall, wanted: Mapping[int, Mapping[str, int]]) -> None:
+        urls = sorted({url for files in wanted.values() for url in files})
         where: dict[str, Locality] = {}
         for part in self._by_site(urls).values():
             self._guarded(partial(_look, recall, part, where))
-        wanted = {job_id: given for job_id, given in wanted.items() if where.keys() >= set(given)}
+        wanted = {job_id: files for job_id, files in wanted.items() if where.keys() >= files.keys()}
         gone = {url: _GONE[state] for url, state in where.items() if state in _GONE}
-        gone |= dict.fromkeys(self._given_up(recall, urls), Reason.INPUT_UNREADABLE)
-        waiting: set[str] = set()
+        nearline = {url for url, state in where.items() if state is Locality.NEARLINE}
+        gone |= dict.fromkeys(self._given_up(recall, nearline), Reason.INPUT_UNREADABLE)
+        waiting: dict[int, dict[str, int]] = {}
         with self._tracker.transaction():
             self._tracker.note_readers(wanted)
-            for job_id, given in wanted.items():
+            online = [url for url, state in where.items() if state is Locality.ONLINE]
+            self._tracker.note_came(online, nearline, self._moves.now())
+            for job_id, files in wanted.items():
                 job = self._tracker.job_by_id(job_id)
-                lost = next((url for url in given if url in gone), None)
+                lost = next((url for url in files if url in gone), None)
                 if lost:
-                    state = where[lost]
-                    why = _TOLD.get(state, "its recall failed again and again")
+                    why = _TOLD.get(where[lost], "its recall failed again and again")
                     self._moves.move(job, JobState.FAILED, gone[lost], f"{lost}: {why}")
-                elif all(where[url] is Locality.ONLINE for url in given):
+                elif all(where[url] is Locality.ONLINE for url in files):
                     self._moves.move(job, JobState.READY)
                     self._pause_s = SOON_S
                 else:
-                    waiting |= {url for url in given if where[url] is Locality.NEARLINE}
-        self._request(recall, sorted(waiting))
+                    waiting[job_id] = {url: size for url, size in files.items() if url in nearline}
+        self._admit(recall, waiting)
 
-    def _given_up(self, recall: Recall, urls: Sequence[str]) -> list[str]:
+    def _given_up(self, recall: Recall, nearline: set[str]) -> list[str]:
         """Files whose recall has failed too often; those that failed less often are asked for again.
 
-        So are those whose request is forgotten, as by a service that was restarted.
+        So are those whose request is forgotten, as by a service that was restarted, and those that it says it has
+        brought and that are not there: they never came, or are gone.
         """
         failed: list[str] = []
-        forgotten: list[str] = []
         for request, asked in self._tracker.recall_requests().items():
-            told = self._told(recall, request, asked)
+            awaited = [url for url in asked if url in nearline]
+            told = self._told(recall, request, awaited) if awaited else None
             if told is None:
                 continue
             failed += [url for url, one in told.items() if one.state is RecallState.FAILED]
-            forgotten += [url for url in asked if url not in told]
+            brought = [url for url, one in told.items() if one.state is RecallState.ONLINE]
+            in_vain = self._tracker.recalls_in_vain(brought, self._moves.now(-COMING_S))
+            if in_vain:
+                self._guarded(partial(recall.release, request, in_vain))
+            with self._tracker.transaction():
+                self._tracker.recalls_forgotten([*in_vain, *(url for url in awaited if url not in told)])
         with self._tracker.transaction():
-            self._tracker.recalls_forgotten(forgotten)
-            return [url for url in failed if self._tracker.recall_failed(url) >= TRIES and url in urls]
+            return [url for url in failed if self._tracker.recall_failed(url) >= TRIES]
 
     def _told(self, recall: Recall, request: str, urls: Sequence[str]) -> Mapping[str, Recalled] | None:
         """What a service says of a request; None if it says nothing."""
@@ -150,36 +173,59 @@ class Recalling:
         self._guarded(lambda: told.append(recall.poll(request, urls)))
         return told[0] if told else None
 
-    def _request(self, recall: Recall, urls: Sequence[str]) -> None:
+    def _admit(self, recall: Recall, waiting: Mapping[int, Mapping[str, int]]) -> None:
+        """Ask for what has room in the windows, and once more for what does not come."""
+        held = {one.url: one for one in self._tracker.recalls() if one.is_held(self._moves.now())}
         standing = self._tracker.recalls_since(self._moves.now(-PATIENCE_S))
-        missing = [url for url in urls if url not in standing]
+        wishes: dict[str, list[Wish]] = defaultdict(list)
+        again: dict[str, dict[str, int]] = defaultdict(dict)
+        for job_id, files in waiting.items():
+            production = self._moves.production(self._tracker.job_by_id(job_id))
+            missing = [url for url in files if url not in standing]
+            for url in missing:
+                if url in held:
+                    again[held[url].request][url] = files[url]
+            for site, urls in self._by_site(missing).items():
+                wishes[site].append(Wish(production.id, {url: files[url] for url in urls}, production.priority))
+        for request, files in again.items():
+            for part in self._requests(recall, [Wish(0, files)]):
+                self._guarded(partial(self._renew, recall, request, part))
+        at = self._by_site(list(held))
+        for site, those in sorted(wishes.items()):
+            service = self._sites[site].recall or TapeService("", "")
+            there = [Held(url, held[url].size_bytes, held[url].readers) for url in at.get(site, ())]
+            admitted = window.admit(those, there, service.window_gb * 1e9, service.window_files)
+            for part in self._requests(recall, admitted):
+                self._guarded(partial(self._ask, recall, part))
 
-        def ask(part: Sequence[str]) -> None:
-            request = recall.request(part, LIFETIME_S)
-            with self._tracker.transaction():
-                self._tracker.note_recalls(part, request, self._moves.now())
-            self._pause_s = SOON_S
+    def _requests(self, recall: Recall, wishes: Sequence[Wish]) -> list[dict[str, int]]:
+        if not wishes:
+            return []
+        alone = recall.pinning(next(iter(wishes[0].files))).release is Release.REQUEST
+        return window.requests(wishes, MOST_BYTES, MOST_FILES, alone)
 
-        for part in self._requests(missing):
-            self._guarded(partial(ask, part))
+    def _ask(self, recall: Recall, files: Mapping[str, int]) -> None:
+        urls = list(files)
+        request = recall.request(urls)
+        until = self._moves.now(recall.pinning(urls[0]).lifetime_s)
+        with self._tracker.transaction():
+            self._tracker.note_recalls(files, request, self._moves.now(), until)
+        self._pause_s = SOON_S
+
+    def _renew(self, recall: Recall, request: str, files: Mapping[str, int]) -> None:
+        """Ask once more, and then let go what the first request holds or still waits for."""
+        self._ask(recall, files)
+        release = recall.pinning(next(iter(files))).release
+        over = release is Release.FILE or (
+            release is Release.REQUEST and request not in self._tracker.recall_requests()
+        )
+        if request and over:
+            recall.release(request, list(files))
 
     def _extend(self, recall: Recall) -> None:
-        """Ask once more for what came long ago and is still to be read, so that it stays."""
-
-        def extend(request: str, part: Sequence[str]) -> None:
-            again = recall.request(part, LIFETIME_S)
-            with self._tracker.transaction():
-                self._tracker.note_recalls(part, again, self._moves.now())
-            recall.release(request, part)
-
-        for request, urls in self._tracker.recalls_to_extend(self._moves.now(-LIFETIME_S / 2)).items():
-            for part in self._requests(urls):
-                self._guarded(partial(extend, request, part))
-
-    def _requests(self, urls: Sequence[str]) -> Iterator[list[str]]:
-        """Divide files into requests: each for the tapes of one site, and not too large."""
-        for given in self._by_site(urls).values():
-            yield from (given[first : first + MOST_FILES] for first in range(0, len(given), MOST_FILES))
+        """Ask once more for what may go soon and is still to be read."""
+        for request, files in self._tracker.recalls_to_extend(self._moves.now(EXTEND_S)).items():
+            self._guarded(partial(self._renew, recall, request, files))
 
     def _by_site(self, urls: Sequence[str]) -> dict[str, list[str]]:
         at: dict[str, list[str]] = {}
@@ -188,16 +234,41 @@ class Recalling:
         return at
 
     def _release(self, recall: Recall) -> None:
-        """Let files go whose reader has ended."""
+        """Let files go whose readers have ended."""
 
         def release(request: str, urls: Sequence[str]) -> None:
-            if request:
+            kind = recall.pinning(urls[0]).release if request else Release.FILE
+            if kind is Release.REQUEST and self._tracker.recalls_to_read(request):
+                return
+            if request and kind is not Release.NEVER:
                 recall.release(request, urls)
             with self._tracker.transaction():
-                self._tracker.forget_recalls(urls)
+                if kind is Release.NEVER:
+                    self._tracker.recalls_forgotten(urls)
+                else:
+                    self._tracker.forget_recalls(urls)
 
-        for request, urls in self._tracker.recalls_read().items():
+        for request, urls in self._tracker.recalls_read(self._moves.now()).items():
             self._guarded(partial(release, request, urls))
+
+    def _note_levels(self) -> None:
+        """Write down what lies on the disks before the tapes, for those who ask how it goes."""
+        now = self._moves.now()
+        last = {one.site: one for one in self._tracker.recall_levels()}
+        levels = {site: replace(one, at=now, on_disk_bytes=0, awaited_bytes=0) for site, one in last.items()}
+        for one in self._tracker.recalls():
+            site = site_of(one.url, self._sites)
+            level = levels.setdefault(site, RecallLevel(site, now, 0, 0, 0))
+            if one.came > (last[site].at if site in last else ""):
+                level = replace(level, brought_bytes=level.brought_bytes + one.size_bytes)
+            if one.is_held(now) and one.came:
+                level = replace(level, on_disk_bytes=level.on_disk_bytes + one.size_bytes)
+            elif one.is_held(now):
+                level = replace(level, awaited_bytes=level.awaited_bytes + one.size_bytes)
+            levels[site] = level
+        with self._tracker.transaction():
+            for level in levels.values():
+                self._tracker.note_level(level)
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """Make a call; where it fails the next look makes it again, and until then it is told."""

@@ -11,7 +11,7 @@ from lofargrid.simulation.gate import Gate
 from lofargrid.simulation.tape import Tape
 from lofargrid.simulation.trace import Trace
 from lofargrid.simulation.weather import Weather
-from lofargrid.storage.base import Locality, Recalled, RecallState
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState
 
 _QUEUED = Recalled(RecallState.QUEUED)
 _ONLINE = Recalled(RecallState.ONLINE)
@@ -46,15 +46,20 @@ class SimulatedRecall:
         self._stream = stream
         self._requests: dict[str, dict[str, Recalled]] = {}
         self._made = 0
+        self.how = Pinning()
+
+    def pinning(self, url: str) -> Pinning:
+        """See `Recall.pinning`."""
+        return self.how
 
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         """See `Recall.locality`."""
         return self._gate.call("ask where files are", lambda: {url: self._locality(url) for url in urls})
 
-    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+    def request(self, urls: Sequence[str]) -> str:
         """See `Recall.request`."""
         self._require_credential("request files from tape")
-        return self._gate.call("request files from tape", lambda: self._request(urls, lifetime_s))
+        return self._gate.call("request files from tape", lambda: self._request(urls))
 
     def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         """See `Recall.poll`."""
@@ -64,10 +69,6 @@ class SimulatedRecall:
         """See `Recall.release`."""
         self._require_credential("release files")
         self._gate.call_each("release files", urls, partial(self._release, request))
-
-    def cancel(self, request: str) -> None:
-        """See `Recall.cancel`."""
-        self._gate.call("cancel a recall", lambda: self._cancel(request))
 
     def _poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         if request in self._requests and self._happens(self._faults.recall_forgotten, Cause.RECALL_FORGOTTEN, request):
@@ -79,14 +80,14 @@ class SimulatedRecall:
         file = self._files.get(url)
         return file.locality if file else Locality.ABSENT
 
-    def _request(self, urls: Sequence[str], lifetime_s: float) -> str:
+    def _request(self, urls: Sequence[str]) -> str:
         self._made += 1
         name = f"recall-{self._made}"
         told: dict[str, Recalled] = dict.fromkeys(urls, _QUEUED)
         self._requests[name] = told
         self._trace.note("recall", request=name, files=len(told))
         for url in told:
-            self._ask(told, url, lifetime_s)
+            self._ask(told, url, self.how.lifetime_s)
         return name
 
     def _ask(self, told: dict[str, Recalled], url: str, lifetime_s: float) -> None:
@@ -111,6 +112,7 @@ class SimulatedRecall:
         told = self._requests.get(request, {})
         held = {url: told.pop(url) for url in urls if url in told}
         for tape, file in self._on_tape(self._only(held, request)):
+            tape.forget(file)
             tape.unpin(file)
 
     def _only(self, urls: Iterable[str], request: str) -> list[str]:

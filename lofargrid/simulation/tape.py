@@ -86,8 +86,9 @@ class Tape:
         self._wake()
 
     def forget(self, file: File) -> None:
-        """Recall a file no longer."""
+        """Recall a file no longer; one that is being read comes, and is not pinned."""
         self._listeners.pop(file.url, None)
+        self._until_s.pop(file.url, None)
         number = self._cartridges.get(file.url, -1)
         if number in self._wanted:
             self._wanted[number].pop(file.url, None)

@@ -87,6 +87,22 @@ class Recalled:
     detail: str = ""
 
 
+class Release(StrEnum):
+    """What a tape service can let go before the time is over: single files, whole requests, or nothing."""
+
+    FILE = "file"
+    REQUEST = "request"
+    NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Pinning:
+    """How a tape service keeps files on disk: what it can let go, and how long it keeps what nobody lets go."""
+
+    release: Release = Release.FILE
+    lifetime_s: float = 2 * 86400.0
+
+
 class Recall(Protocol):
     """What lofargrid asks of tapes: bring files to disk, keep them there, let them go.
 
@@ -96,17 +112,21 @@ class Recall(Protocol):
     any moment.
     """
 
+    def pinning(self, url: str) -> Pinning:
+        """Tell how the service of a file keeps it on disk."""
+        ...
+
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         """Tell where each file is now."""
         ...
 
-    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
-        """Ask that files of one site come online and stay so for ``lifetime_s`` from then.
+    def request(self, urls: Sequence[str]) -> str:
+        """Ask that files of one site come online, and stay so for the lifetime of its `pinning`.
 
         Returns
         -------
         request
-            A name to poll and cancel it by, also from another process. Files that cannot come are told by `poll`.
+            A name to poll and release it by, also from another process. Files that cannot come are told by `poll`.
         """
         ...
 
@@ -118,9 +138,8 @@ class Recall(Protocol):
         ...
 
     def release(self, request: str, urls: Sequence[str]) -> None:
-        """Let files go from disk, as far as this request keeps them there; unknown ones are passed over."""
-        ...
+        """Let files go, as far as this request keeps them or waits for them; unknown ones are passed over.
 
-    def cancel(self, request: str) -> None:
-        """Take back what of a request has not come; what has come stays. An unknown request is passed over."""
+        Where whole requests are released these are all its files; where nothing is, no call is made.
+        """
         ...

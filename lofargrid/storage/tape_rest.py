@@ -13,11 +13,12 @@ import httpx
 
 from lofargrid.errors import BackendError
 from lofargrid.names import path_of
-from lofargrid.storage.base import Locality, Recalled, RecallState
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState
 
 AT_ONCE = 500
 """So many files are asked about in one call: of more, servers tell only some, without a word."""
 
+_PINNING = Pinning()
 _LOCALITIES = {
     "DISK": Locality.ONLINE,
     "DISK_AND_TAPE": Locality.ONLINE,
@@ -49,6 +50,10 @@ class TapeRest:
         self._site = site
         self._opened = opened
 
+    def pinning(self, url: str) -> Pinning:
+        """See `Recall.pinning`."""
+        return _PINNING
+
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         """See `Recall.locality`."""
         found: dict[str, Locality] = {}
@@ -66,9 +71,9 @@ class TapeRest:
                 raise _MisfitError(f"nothing is said of {missing[0]}")
         return found | (self._localities(missing) if missing else {})
 
-    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+    def request(self, urls: Sequence[str]) -> str:
         """See `Recall.request`."""
-        lifetime = f"PT{lifetime_s:.0f}S"
+        lifetime = f"PT{_PINNING.lifetime_s:.0f}S"
         files = [{"path": _path(url), "diskLifetime": lifetime} for url in urls]
         with self._asking("for files from tape"):
             return str(self._answer("POST", "stage", {"files": files}).json()["requestId"])
@@ -84,20 +89,19 @@ class TapeRest:
 
     def release(self, request: str, urls: Sequence[str]) -> None:
         """See `Recall.release`."""
+        paths = {"paths": [_path(url) for url in urls]}
         with self._asking("to release files"):
-            self._answer("POST", f"release/{_plain(request)}", {"paths": [_path(url) for url in urls]})
+            # What has come is let go, what has not does not come; the service passes over what is neither.
+            self._answer("POST", f"stage/{_plain(request)}/cancel", paths, httpx.codes.BAD_REQUEST)
+            self._answer("POST", f"release/{_plain(request)}", paths)
 
-    def cancel(self, request: str) -> None:
-        """See `Recall.cancel`."""
-        with self._asking("to cancel a request"):
-            self._answer("DELETE", f"stage/{_plain(request)}")
-
-    def _answer(self, method: str, place: str, content: object = None) -> httpx.Response:
-        """What the service answers: what was asked for, or that there is no such request."""
+    def _answer(self, method: str, place: str, content: object = None, harmless: int = 0) -> httpx.Response:
+        """What the service answers: what was asked for, that there is no such request, or what does no harm."""
         with self._opened() as client:
             answer = client.request(method, place, json=content)
         of_request = place != "stage" and place != "archiveinfo"
-        if not answer.is_success and not (of_request and answer.status_code == httpx.codes.NOT_FOUND):
+        passed_over = {harmless, httpx.codes.NOT_FOUND} if of_request else {harmless}
+        if not answer.is_success and answer.status_code not in passed_over:
             raise _MisfitError(f"HTTP {answer.status_code} {answer.reason_phrase}{_said(answer)}")
         return answer
 

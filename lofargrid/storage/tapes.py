@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lofargrid.storage.base import Locality, Recall, Recalled
+from lofargrid.storage.base import Locality, Pinning, Recall, Recalled
 
 
 class Tapes:
@@ -20,6 +20,10 @@ class Tapes:
         self._services = services
         self._site_of = site_of
 
+    def pinning(self, url: str) -> Pinning:
+        """See `Recall.pinning`."""
+        return self._services[self._site_of(url)].pinning(url)
+
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         """See `Recall.locality`. What lies at a site without a service is taken to be online."""
         found = dict.fromkeys(urls, Locality.ONLINE)
@@ -29,10 +33,10 @@ class Tapes:
                 found |= service.locality(given)
         return found
 
-    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+    def request(self, urls: Sequence[str]) -> str:
         """See `Recall.request`. The name begins with that of the site."""
         site = self._site_of(urls[0])
-        return f"{site} {self._services[site].request(urls, lifetime_s)}"
+        return f"{site} {self._services[site].request(urls)}"
 
     def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         """See `Recall.poll`."""
@@ -44,12 +48,6 @@ class Tapes:
         service, name = self._of(request)
         if service:
             service.release(name, urls)
-
-    def cancel(self, request: str) -> None:
-        """See `Recall.cancel`."""
-        service, name = self._of(request)
-        if service:
-            service.cancel(name)
 
     def _of(self, request: str) -> tuple[Recall | None, str]:
         """The service of a request; none where its site has none any more."""

@@ -137,12 +137,37 @@ class QuarantineRecord:
 
 @dataclass(frozen=True)
 class RecallRecord:
-    """A file that was asked for from tape. The jobs ``waiting`` for it are not yet told that it is online."""
+    """A file that was asked for from tape, or may still be on disk because it was.
+
+    ``request`` stands for it, "" if none does; what that brought stays until ``until``. The jobs ``waiting`` for it
+    are not yet told that it is online; it ``came`` at that time, "" if it has not. ``readers`` are the productions that
+    have jobs which read it and have not ended.
+    """
 
     url: str
+    size_bytes: int
+    request: str
     since: str
+    until: str
+    came: str
     failures: int
-    waiting: tuple[int, ...]
+    waiting: tuple[int, ...] = ()
+    readers: tuple[int, ...] = ()
+
+    def is_held(self, now: str) -> bool:
+        """Whether it takes, or will take, space on the disks before the tapes."""
+        return bool(self.request) or self.until > now
+
+
+@dataclass(frozen=True)
+class RecallLevel:
+    """What the tapes of a site had on disk for us at a time, were to bring, and had brought in all."""
+
+    site: str
+    at: str
+    on_disk_bytes: int
+    awaited_bytes: int
+    brought_bytes: int
 
 
 def production(row: sqlite3.Row) -> ProductionRecord:

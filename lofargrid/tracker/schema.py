@@ -127,18 +127,32 @@ CREATE TABLE awaited (
   PRIMARY KEY (job_id, step)
 ) WITHOUT ROWID;
 
--- Files that were asked for from tape, and the jobs that read them. request is empty after it failed.
+-- Files that were asked for from tape, and the jobs that read them. request is empty where none stands; what it brought
+-- may stay on disk until the time is over. came is when it was first seen there.
 CREATE TABLE recall_readers (
   url TEXT NOT NULL,
   job_id INTEGER NOT NULL REFERENCES jobs,
   PRIMARY KEY (url, job_id)
 ) WITHOUT ROWID;
 
+CREATE INDEX recall_readers_by_job ON recall_readers (job_id);
 CREATE TABLE recalls (
   url TEXT PRIMARY KEY,
   request TEXT NOT NULL,
   since TEXT NOT NULL,
+  until TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  came TEXT NOT NULL DEFAULT '',
   failures INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+-- What each site's tapes had on disk for us, were to bring, and had brought in all, whenever that changed.
+CREATE TABLE recall_levels (
+  site TEXT NOT NULL,
+  at TEXT NOT NULL,
+  on_disk_bytes INTEGER NOT NULL,
+  awaited_bytes INTEGER NOT NULL,
+  brought_bytes INTEGER NOT NULL,
+  PRIMARY KEY (site, at)
 ) WITHOUT ROWID;
 
 -- Groups that are made in several parts, because whole they ask for more than any site grants.

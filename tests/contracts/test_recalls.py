@@ -82,7 +82,7 @@ def tape_rest(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[T
         path.write_text("content")
     with TapeService(vo, door) as service:
         recall = TapeRest("archive", partial(web_client, service.url, proxy, vo.authority.certificates))
-        recall.request(urls[4:], WEEK_S)
+        recall.request(urls[4:])
         service.delay_s = WEEK_S
         yield TapeRestArchive(recall, urls[:4], urls[4], f"{start}/none", service)
 
@@ -106,7 +106,7 @@ def test_where_files_are_is_told_of_each(archive: Archive) -> None:
 
 
 def test_what_is_asked_for_comes_online_and_the_rest_stays_where_it_is(archive: Archive) -> None:
-    request = archive.recall.request(archive.taped[:2], WEEK_S)
+    request = archive.recall.request(archive.taped[:2])
     assert states(archive, request) == [RecallState.QUEUED] * 2
     archive.patience()
     assert states(archive, request) == [RecallState.ONLINE] * 2
@@ -115,16 +115,16 @@ def test_what_is_asked_for_comes_online_and_the_rest_stays_where_it_is(archive: 
 
 
 def test_asking_again_is_another_request_for_the_same_file(archive: Archive) -> None:
-    first = archive.recall.request(archive.taped[:1], WEEK_S)
+    first = archive.recall.request(archive.taped[:1])
     archive.patience()
-    second = archive.recall.request(archive.taped[:1], WEEK_S)
+    second = archive.recall.request(archive.taped[:1])
     archive.patience()
     assert first != second
     assert states(archive, first) == states(archive, second) == [RecallState.ONLINE]
 
 
 def test_a_file_on_disk_is_there_and_one_that_is_not_fails_with_its_cause(archive: Archive) -> None:
-    request = archive.recall.request([archive.on_disk, archive.absent], WEEK_S)
+    request = archive.recall.request([archive.on_disk, archive.absent])
     archive.patience()
     told = archive.recall.poll(request, [archive.on_disk, archive.absent])
     assert told[archive.on_disk].state is RecallState.ONLINE
@@ -132,26 +132,26 @@ def test_a_file_on_disk_is_there_and_one_that_is_not_fails_with_its_cause(archiv
     assert told[archive.absent].detail
 
 
-def test_of_an_unknown_request_nothing_is_told_and_cancelling_it_does_nothing(archive: Archive) -> None:
+def test_of_an_unknown_request_nothing_is_told_and_releasing_it_does_nothing(archive: Archive) -> None:
     assert dict(archive.recall.poll("no such request", archive.taped)) == {}
-    archive.recall.cancel("no such request")
+    archive.recall.release("no such request", archive.taped)
 
 
-def test_what_is_cancelled_does_not_come(archive: Archive) -> None:
-    request = archive.recall.request(archive.taped[:1], WEEK_S)
+def test_what_is_released_before_it_came_does_not_come(archive: Archive) -> None:
+    request = archive.recall.request(archive.taped[:2])
     for _ in range(2):
-        archive.recall.cancel(request)
+        archive.recall.release(request, archive.taped[:1])
     archive.patience()
-    assert archive.recall.locality(archive.taped[:1])[archive.taped[0]] is Locality.NEARLINE
-    assert dict(archive.recall.poll(request, archive.taped)) == {}
+    told = archive.recall.locality(archive.taped[:2])
+    assert [told[url] for url in archive.taped[:2]] == [Locality.NEARLINE, Locality.ONLINE]
 
 
-def test_cancelling_takes_back_neither_what_has_come_nor_what_another_request_waits_for(archive: Archive) -> None:
-    first = archive.recall.request(archive.taped[:1], WEEK_S)
+def test_releasing_takes_back_nothing_that_another_request_has_or_waits_for(archive: Archive) -> None:
+    first = archive.recall.request(archive.taped[:1])
     archive.patience()
-    second, third = (archive.recall.request(archive.taped[:2], WEEK_S) for _ in range(2))
-    archive.recall.cancel(first)
-    archive.recall.cancel(second)
+    second, third = (archive.recall.request(archive.taped[:2]) for _ in range(2))
+    archive.recall.release(first, archive.taped[:1])
+    archive.recall.release(second, archive.taped[:2])
     archive.patience()
     told = archive.recall.locality(archive.taped[:2])
     assert [told[url] for url in archive.taped[:2]] == [Locality.ONLINE] * 2
@@ -159,7 +159,7 @@ def test_cancelling_takes_back_neither_what_has_come_nor_what_another_request_wa
 
 
 def test_a_file_stays_as_long_as_one_request_is_for_it(archive: Archive) -> None:
-    first, second = (archive.recall.request(archive.taped[:1], WEEK_S) for _ in range(2))
+    first, second = (archive.recall.request(archive.taped[:1]) for _ in range(2))
     archive.patience()
     archive.recall.release(first, archive.taped[:1])
     assert archive.recall.locality(archive.taped[:1])[archive.taped[0]] is Locality.ONLINE
@@ -167,7 +167,7 @@ def test_a_file_stays_as_long_as_one_request_is_for_it(archive: Archive) -> None
 
 
 def test_releasing_may_be_repeated_and_passes_over_the_unknown(archive: Archive) -> None:
-    request = archive.recall.request(archive.taped[:1], WEEK_S)
+    request = archive.recall.request(archive.taped[:1])
     archive.patience()
     for _ in range(2):
         archive.recall.release(request, [*archive.taped, archive.absent])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from lofargrid.engine import recalling
 from lofargrid.errors import BackendError
-from lofargrid.model import Site
+from lofargrid.model import Site, TapeService
 from lofargrid.states import JobState, Reason
-from lofargrid.storage.base import Locality, Recalled, RecallState
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release
 from tests.unit.engine_factories import FIRST, World, name, recipe, subband
 
 ALONE = {"first": FIRST}
@@ -29,13 +29,17 @@ class ScriptedRecall:
     requests: dict[str, dict[str, Recalled]] = field(default_factory=dict)
     released: list[tuple[str, str]] = field(default_factory=list)
     down: str = ""
+    how: Pinning = field(default_factory=Pinning)
+
+    def pinning(self, url: str) -> Pinning:
+        return self.how
 
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         if self.down and self.down in urls[0]:
             raise BackendError(f"{self.down} does not answer")
         return {url: self.where.get(url, Locality.NEARLINE) for url in urls}
 
-    def request(self, urls: Sequence[str], lifetime_s: float) -> str:
+    def request(self, urls: Sequence[str]) -> str:
         request = f"request-{len(self.requests)}"
         self.requests[request] = dict.fromkeys(urls, Recalled(RecallState.QUEUED))
         return request
@@ -45,9 +49,6 @@ class ScriptedRecall:
 
     def release(self, request: str, urls: Sequence[str]) -> None:
         self.released += [(request, url) for url in urls]
-
-    def cancel(self, request: str) -> None:
-        del self.requests[request]
 
     # What the test says.
 
@@ -72,15 +73,24 @@ def url(number: int, site: str = "SURF") -> str:
     return f"davs://{site}.example/L1/SB{number:03d}.MS"
 
 
+def with_window(window_gb: float, window_files: int = 5000) -> dict[str, Site]:
+    window = TapeService("tape-rest", "https://tapes.example", window_gb, window_files)
+    return {name: replace(site, recall=window) for name, site in SITES.items()}
+
+
 @pytest.fixture
 def service() -> ScriptedRecall:
     return ScriptedRecall()
 
 
-def on_tape(folder: Path, service: ScriptedRecall, urls: Mapping[int, str]) -> World:
+def on_tape(
+    folder: Path, service: ScriptedRecall, urls: Mapping[int, str], sites: Mapping[str, Site] = SITES,
+    size_bytes: int | None = None,
+) -> World:  # fmt: skip
     """A production whose subbands lie on tape, and have been asked for."""
-    world = World(folder, sites=dict(SITES), recall=service)
-    world.enter(recipe([subband(number, url=one) for number, one in urls.items()], ALONE))
+    world = World(folder, sites=dict(sites), recall=service)
+    subbands = [replace(subband(number, url=one), size_bytes=size_bytes) for number, one in urls.items()]
+    world.enter(recipe(subbands, ALONE))
     world.tick(2, later_s=MINUTE_S)
     return world
 
@@ -119,6 +129,98 @@ def test_a_file_is_released_by_the_request_it_came_with_when_its_job_has_ended(
     world.backend.succeed(name(100))
     world.tick()
     assert service.released == [("request-0", url(100))], "at once"
+
+
+def ends(world: World, number: int) -> None:
+    world.backend.run(name(number))
+    world.backend.succeed(name(number))
+    world.tick(2, later_s=MINUTE_S)
+
+
+def test_no_more_is_asked_for_than_the_window_holds_and_it_rolls_on_as_jobs_end(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    urls = {number: url(number) for number in range(100, 104)}
+    world = on_tape(tmp_path, service, urls, with_window(75), 36 * 10**9)
+    assert service.asked() == [[url(100), url(101)]]
+    service.come(url(100), url(101))
+    world.tick(3, later_s=MINUTE_S)
+    assert len(service.requests) == 1, "what is on disk still takes its space"
+    ends(world, 101)
+    assert service.asked() == [[url(100), url(101)], [url(102)]]
+
+
+def test_a_file_whose_size_nobody_tells_counts_as_a_large_one(tmp_path: Path, service: ScriptedRecall) -> None:
+    on_tape(tmp_path, service, {number: url(number) for number in range(100, 104)}, with_window(85))
+    assert service.asked() == [[url(100), url(101)]]
+
+
+def test_a_production_that_comes_later_gets_its_share_of_the_window(tmp_path: Path, service: ScriptedRecall) -> None:
+    urls = {number: url(number) for number in range(100, 110)}
+    world = on_tape(tmp_path, service, urls, with_window(4 * 36), 36 * 10**9)
+    others = [replace(subband(number, url=url(number)), size_bytes=36 * 10**9) for number in range(200, 210)]
+    world.enter(recipe(others, {"other": FIRST}, production="other"))
+    service.come(*(url(number) for number in range(100, 104)))
+    world.tick(2, later_s=MINUTE_S)
+    for number in range(100, 103):
+        ends(world, number)
+    asked = [one for part in service.asked()[1:] for one in part]
+    assert asked == [url(200), url(201), url(104)], "until both have the same"
+
+
+def test_jobs_for_which_the_window_has_no_room_keep_no_other_production_waiting(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    sites = {**with_window(36), "here": Site("here", slots=2, guarded=False, prefixes=("davs://here.example/",))}
+    sites = {name: replace(site, slots=2) for name, site in sites.items()}
+    world = on_tape(tmp_path, service, {number: url(number) for number in range(100, 150)}, sites, 36 * 10**9)
+    world.enter(recipe([subband(200, url="davs://here.example/SB200.MS")], {"other": FIRST}, production="other"))
+    world.tick(3, later_s=MINUTE_S)
+    (other,) = (job for one in world.tracker.productions() for job in world.tracker.jobs(one.id) if job.step == "other")
+    assert other.state is JobState.SUBMITTED
+
+
+def test_a_request_that_is_released_whole_is_when_its_last_reader_has_ended(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    service.how = Pinning(Release.REQUEST)
+    world = on_tape(tmp_path, service, {100: url(100), 101: url(101)})
+    world.enter(recipe([subband(100, url=url(100))], {"other": FIRST}, production="other"))
+    world.tick(2, later_s=MINUTE_S)
+    assert service.asked() == [[url(100)], [url(101)]], "each job has its own"
+    service.come(url(100), url(101))
+    world.tick(2, later_s=MINUTE_S)
+    ends(world, 100)
+    assert service.released == []
+    world.backend.run(name(100, "other"))
+    world.backend.succeed(name(100, "other"))
+    world.tick(2)
+    assert service.released == [("request-0", url(100))]
+
+
+def test_where_nothing_can_be_released_a_file_takes_its_space_until_its_time_is_over(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    service.how = Pinning(Release.NEVER, lifetime_s=7 * 86400.0)
+    world = on_tape(tmp_path, service, {100: url(100), 101: url(101)}, with_window(36), 36 * 10**9)
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    ends(world, 100)
+    assert (service.asked(), service.released) == ([[url(100)]], [])
+    world.tick(2, later_s=7 * 86400.0)
+    assert (service.asked(), service.released) == ([[url(100)], [url(101)]], [])
+
+
+def test_what_a_request_has_brought_and_is_not_there_is_asked_for_once_more_and_let_go(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    world = on_tape(tmp_path, service, {100: url(100)})
+    service.say(RecallState.ONLINE, url(100))
+    world.tick(later_s=recalling.COMING_S - 3 * MINUTE_S)
+    assert len(service.requests) == 1, "it may be on its way"
+    world.tick(later_s=4 * MINUTE_S)
+    assert service.asked() == [[url(100)]] * 2
+    assert service.released == [("request-0", url(100))]
 
 
 def test_what_a_service_has_forgotten_is_asked_for_again(tmp_path: Path, service: ScriptedRecall) -> None:
@@ -163,6 +265,7 @@ def test_a_request_that_hangs_is_made_once_more_after_a_while(tmp_path: Path, se
     assert len(service.requests) == 1
     world.tick(later_s=3 * MINUTE_S)
     assert len(service.requests) == 2
+    assert service.released == [("request-0", url(100))], "nor is it waited for"
 
 
 def test_what_came_long_ago_and_is_still_to_be_read_is_asked_for_once_more(
@@ -171,7 +274,7 @@ def test_what_came_long_ago_and_is_still_to_be_read_is_asked_for_once_more(
     world = on_tape(tmp_path, service, {100: url(100)})
     service.come(url(100))
     world.tick(2, later_s=MINUTE_S)
-    world.tick(later_s=recalling.LIFETIME_S / 2 + MINUTE_S)
+    world.tick(later_s=service.how.lifetime_s - recalling.EXTEND_S + MINUTE_S)
     assert service.asked() == [[url(100)]] * 2
     assert service.released == [("request-0", url(100))]
     world.tick(later_s=MINUTE_S)

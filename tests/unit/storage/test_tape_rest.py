@@ -89,9 +89,9 @@ def test_what_is_no_json_and_who_does_not_answer_are_told() -> None:
         raise httpx.ConnectTimeout("timed out")
 
     with pytest.raises(BackendError, match="an answer that is none"):
-        service(lambda request: httpx.Response(200, text="<html>")).request([URL], 60.0)
+        service(lambda request: httpx.Response(200, text="<html>")).request([URL])
     with pytest.raises(BackendError, match="for files from tape: timed out"):
-        service(away).request([URL], 60.0)
+        service(away).request([URL])
 
 
 def test_a_name_that_a_service_gives_a_request_leads_nowhere_else() -> None:
@@ -119,4 +119,3 @@ def test_each_file_is_asked_for_at_its_site_and_a_site_without_a_service_has_non
     assert tapes.locality([URL, "davs://other/x"]) == {URL: Locality.NEARLINE, "davs://other/x": Locality.ONLINE}
     assert tapes.poll("JUELICH 1", [URL]) == {}
     tapes.release("JUELICH 1", [URL])
-    tapes.cancel("JUELICH 1")
