@@ -19,7 +19,8 @@ class Settings:
     ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
     own pipelines, ``sites`` the user's own site files, a later one going before an earlier one. ``proxy`` is the
     user's proxy certificate, where jobs are to have it; ``own_proxy`` is that one, or the one that grid commands use.
-    ``authorities`` and ``vomsdir`` hold what this machine trusts, see `lofargrid.credentials.trust`.
+    ``staging`` holds his token for StageIT. ``authorities`` and ``vomsdir`` hold what this machine trusts, see
+    `lofargrid.credentials.trust`.
     """
 
     data: Path
@@ -31,6 +32,7 @@ class Settings:
     sites: tuple[Path, ...] = ()
     proxy: Path | None = None
     own_proxy: Path = Path()
+    staging: Path = Path()
     authorities: Path = Path()
     vomsdir: Path = Path()
 
@@ -42,8 +44,8 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, and what all grid commands read:
-    X509_USER_PROXY, X509_CERT_DIR, X509_VOMS_DIR.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, LOFARGRID_STAGINGRC, and what all grid
+    commands read: X509_USER_PROXY, X509_CERT_DIR, X509_VOMS_DIR.
 
     Raises
     ------
@@ -67,6 +69,7 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         sites=((own_sites,) if os.access(own_sites, os.F_OK) else ()) + _paths(environment.get("LOFARGRID_SITES", "")),
         proxy=proxy,
         own_proxy=proxy or Path(environment.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}"),
+        staging=Path(environment.get("LOFARGRID_STAGINGRC") or home / ".stagingrc"),
         authorities=Path(environment.get("X509_CERT_DIR") or _SECURITY / "certificates"),
         vomsdir=Path(environment.get("X509_VOMS_DIR") or _SECURITY / "vomsdir"),
     )

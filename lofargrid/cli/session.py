@@ -14,6 +14,7 @@ from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import NAMES, lack_of, open_backend
 from lofargrid.cli.text import note
 from lofargrid.config import Settings
+from lofargrid.credentials.staging import read_token
 from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
@@ -23,7 +24,7 @@ from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
-from lofargrid.model import Site
+from lofargrid.model import Site, TapeService
 from lofargrid.names import file_url, is_here, path_of
 from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
@@ -114,31 +115,36 @@ class Session:
 
     def _known(self) -> dict[str, Site]:
         """The sites as the engine sees them: those that jobs can be sent to, and those whose tapes can be asked for."""
-        reached = self.reached()
+        reached, tapes = self.reached(), self._tape_services()
         return {
-            name: replace(site, slots=site.slots if name in reached else 0, tape=site.recall is not None)
+            name: replace(site, slots=site.slots if name in reached else 0, tape=name in tapes)
             for name, site in self.sites().items()
-            if name in reached or site.recall
+            if name in reached or name in tapes
+        }
+
+    def _tape_services(self) -> dict[str, TapeService]:
+        """The tape service of each site. StageIT is for those who have a token for it; others read what is on disk."""
+        with_token = os.access(self.settings.staging, os.F_OK)
+        return {
+            name: site.recall
+            for name, site in self.sites().items()
+            if site.recall and (site.recall.by != "stageit" or with_token)
         }
 
     def recall(self) -> Recall | None:
         """The tape services of all sites; None if no site has one."""
-        sites = self.sites()
-        services = {name: site.recall for name, site in sites.items() if site.recall}
+        services = self._tape_services()
         if not services:
             return None
-        from lofargrid.storage.tape_rest import TapeRest
+        from lofargrid.storage.drivers import driver
         from lofargrid.storage.tapes import Tapes
-        from lofargrid.storage.web import web_client
 
         settings = self.settings
-        return Tapes(
-            {
-                name: TapeRest(name, partial(web_client, one.at, settings.own_proxy, settings.authorities))
-                for name, one in services.items()
-            },
-            partial(site_of, sites=sites),
-        )
+        token = partial(read_token, settings.staging)
+        drivers = {
+            name: driver(name, one, settings.own_proxy, token, settings.authorities) for name, one in services.items()
+        }
+        return Tapes(drivers, partial(site_of, sites=self.sites()))
 
     def reached(self) -> dict[str, Site]:
         """The sites that jobs can be sent to, this machine among them."""

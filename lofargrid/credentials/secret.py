@@ -7,11 +7,17 @@ from pathlib import Path
 from lofargrid.errors import Fault, InputError
 
 _MOST_BYTES = 1 << 20
-_MAKE = "Make one by voms-proxy-init"
 
 
-def read_secret(path: Path) -> bytes:
-    """The content of a proxy's file. What was opened is looked at, not the name.
+def read_secret(path: Path, what: str = "proxy", remedy: str = "Make one by voms-proxy-init") -> bytes:
+    """The content of a file with a secret. What was opened is looked at, not the name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what, remedy
+        What it is called, and how one comes by it.
 
     Raises
     ------
@@ -20,21 +26,17 @@ def read_secret(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            trouble = _trouble(os.fstat(file.fileno()), path)
-            if not trouble:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                trouble = f"this is no {what}: not a file"
+            elif status.st_uid != os.getuid():
+                trouble = f"this {what} is somebody else's"
+            elif status.st_mode & 0o077:
+                trouble, remedy = f"others can read this {what}", f"chmod 600 {path}, or make a new one"
+            else:
                 return file.read(_MOST_BYTES)
     except FileNotFoundError:
-        trouble = "there is no proxy", _MAKE
+        trouble = f"there is no {what}"
     except OSError as error:
-        trouble = error.strerror or str(error), _MAKE
-    raise InputError(Fault(*trouble, file=str(path)))
-
-
-def _trouble(status: os.stat_result, path: Path) -> tuple[str, str] | None:
-    if not stat.S_ISREG(status.st_mode):
-        return "this is no proxy: not a file", _MAKE
-    if status.st_uid != os.getuid():
-        return "this proxy is somebody else's", _MAKE
-    if status.st_mode & 0o077:
-        return "others can read this proxy", f"chmod 600 {path}, or make a new one"
-    return None
+        trouble = error.strerror or str(error)
+    raise InputError(Fault(trouble, remedy, file=str(path)))

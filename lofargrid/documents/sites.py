@@ -75,7 +75,7 @@ class PilotsDocument(Document):
 class TapeServiceDocument(Document):
     """What recalls files of a site."""
 
-    by: Literal["tape-rest"]
+    by: Literal["tape-rest", "bulk", "stageit"]
     at: str
     window_gb: Positive = TapeService.window_gb
     window_files: Count = TapeService.window_files

@@ -63,11 +63,10 @@ class Starting:
         idle = [kind for kind in kinds if key_of(kind) in stuck]
         # Jobs that cannot use what is free must not keep others from being ready; nor may they pile up.
         held_up = {kind.production_id for kind in idle} if sum(kind.count for kind in idle) >= most else set()
-        unasked = self._tracker.recalls_unasked()  # there was no room for them in the windows
-        held_up |= unasked.keys()
+        # What waits for tapes is bounded by their windows; where these are full no more is started.
+        held_up |= self._tracker.recalls_unasked()
         going = claims_of(self._tracker, (kind for kind in kinds if key_of(kind) not in stuck))
-        room = most - sum(claim.most for claim in going.values()) - self._tracker.recalling_count()
-        room += sum(unasked.values())
+        room = most - sum(claim.most for claim in going.values())
         while room > 0:
             with self._tracker.transaction():
                 started = self._start_some(min(room, _BATCH), held_up)

@@ -27,13 +27,13 @@ class Recalls(Jobs):
         """How many jobs wait for files from tape."""
         return int(self.value("SELECT count(*) FROM jobs WHERE state = 'recalling'"))
 
-    def recalls_unasked(self) -> dict[int, int]:
-        """How many jobs of each production wait for files none of which was asked for yet."""
+    def recalls_unasked(self) -> set[int]:
+        """The productions with a job that waits for files none of which was asked for yet."""
         rows = self.rows(
-            "SELECT production_id, count(*) n FROM jobs WHERE state = 'recalling' AND NOT EXISTS (SELECT 1"
-            " FROM recall_readers b JOIN recalls r ON r.url = b.url WHERE b.job_id = jobs.id) GROUP BY 1"
+            "SELECT DISTINCT production_id FROM jobs WHERE state = 'recalling' AND NOT EXISTS (SELECT 1"
+            " FROM recall_readers b JOIN recalls r ON r.url = b.url WHERE b.job_id = jobs.id)"
         )
-        return {row["production_id"]: row["n"] for row in rows}
+        return {row[0] for row in rows}
 
     def recalls(self) -> list[RecallRecord]:
         """The files that were asked for, until they are known to be let go."""

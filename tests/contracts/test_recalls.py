@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from lofargrid.model import Site
+from lofargrid.model import TapeService as TapeSettings
 from lofargrid.simulation.grid import Grid
 from lofargrid.simulation.tape import Library
 from lofargrid.storage.base import Locality, Recall, RecallState
-from lofargrid.storage.tape_rest import TapeRest
-from lofargrid.storage.web import web_client
+from lofargrid.storage.drivers import driver
 from tests.grid.authority import Holder
 from tests.grid.door import Door
-from tests.grid.tape import TapeService
+from tests.grid.tape import TOKEN, TapeService
 from tests.grid.voms import MEMBER, VO
 
 WEEK_S = 7 * 86400.0
@@ -52,8 +51,8 @@ class SimulatedArchive:
 
 
 @dataclass
-class TapeRestArchive:
-    """The driver for WLCG Tape REST, and a double of a service that takes its time."""
+class DoubledArchive:
+    """A driver, and a double of a service that takes its time."""
 
     recall: Recall
     taped: list[str]
@@ -72,7 +71,7 @@ def door(vo: VO) -> Iterator[Door]:
 
 
 @pytest.fixture
-def tape_rest(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[TapeRestArchive]:
+def doubled(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[Callable[[str], DoubledArchive]]:
     proxy = vo.proxy(tmp_path / "x509up", janneke, MEMBER)
     start = f"srm://srm.archive.test:8443/srm/managerv2?SFN=/lofar/{tmp_path.name}"
     urls = [f"{start}/{number}" for number in range(5)]
@@ -81,17 +80,26 @@ def tape_rest(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[T
         path.parent.mkdir(exist_ok=True)
         path.write_text("content")
     with TapeService(vo, door) as service:
-        recall = TapeRest("archive", partial(web_client, service.url, proxy, vo.authority.certificates))
-        recall.request(urls[4:])
-        service.delay_s = WEEK_S
-        yield TapeRestArchive(recall, urls[:4], urls[4], f"{start}/none", service)
+
+        def speaking(by: str) -> DoubledArchive:
+            at = f"{service.host}/{PLACES[by]}"
+            recall = driver("archive", TapeSettings(by, at), proxy, lambda: TOKEN, vo.authority.certificates)
+            recall.request(urls[4:])
+            service.delay_s = WEEK_S
+            return DoubledArchive(recall, urls[:4], urls[4], f"{start}/none", service)
+
+        yield speaking
 
 
-@pytest.fixture(params=["simulated", pytest.param("tape-rest", marks=pytest.mark.service)])
+PLACES = {"tape-rest": "api/v1/tape", "bulk": "api/v1", "stageit": "stageit/api/staging"}
+KINDS = ["simulated", *(pytest.param(one, marks=pytest.mark.service) for one in PLACES)]
+
+
+@pytest.fixture(params=KINDS)
 def archive(request: pytest.FixtureRequest) -> Archive:
     if request.param == "simulated":
         return SimulatedArchive()
-    made: Archive = request.getfixturevalue("tape_rest")
+    made: Archive = request.getfixturevalue("doubled")(request.param)
     return made
 
 
@@ -101,6 +109,7 @@ def states(archive: Archive, request: str) -> list[RecallState]:
 
 def test_where_files_are_is_told_of_each(archive: Archive) -> None:
     urls = [archive.taped[0], archive.on_disk, archive.absent]
+    archive.recall.request([archive.absent])  # some know only then that it is not there
     told = archive.recall.locality(urls)
     assert [told[url] for url in urls] == [Locality.NEARLINE, Locality.ONLINE, Locality.ABSENT]
 
@@ -138,7 +147,7 @@ def test_of_an_unknown_request_nothing_is_told_and_releasing_it_does_nothing(arc
 
 
 def test_what_is_released_before_it_came_does_not_come(archive: Archive) -> None:
-    request = archive.recall.request(archive.taped[:2])
+    request, _ = (archive.recall.request([url]) for url in archive.taped[:2])
     for _ in range(2):
         archive.recall.release(request, archive.taped[:1])
     archive.patience()

@@ -1,17 +1,17 @@
-"""A double of a dCache's tape service, in front of the folder of a real door: WLCG Tape REST over TLS, guarded by a VO.
+"""A double of the services of a tape archive, in front of the folder of a real door: over TLS, guarded by a VO.
 
-Every file is on tape until it was asked for; it comes after a while, and goes when no request pins it any more. Facts
-of the protocol: docs of dCache, and the specification of the API.
+It speaks all protocols of `tests.grid.wires`. Every file is on tape until it was asked for; it comes after a while, and
+goes when no request pins it any more.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import ssl
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,11 +20,12 @@ from typing import Any
 from cryptography import x509
 
 from lofargrid.credentials.voms import attribute_certificates
+from lofargrid.storage.base import Locality, Recalled, RecallState
 from tests.grid.door import Door
 from tests.grid.voms import VO
+from tests.grid.wires import STAGEIT, Answer, answered
 
-MOST_TOLD = 3
-"""Of more files than this it tells only so many, without a word, as real ones do (of other numbers)."""
+TOKEN = "a token that StageIT gave"
 
 
 @dataclass
@@ -47,7 +48,7 @@ class TapeService:
         self.answers: list[int] = []
         self.forgets = 0
         self._door = door
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._requests: dict[str, Request] = {}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         holder = vo.authority.server(f"tape-{uuid.uuid4()}.test")
@@ -61,9 +62,14 @@ class TapeService:
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     @property
-    def url(self) -> str:
+    def host(self) -> str:
         """Where it is."""
-        return f"https://localhost:{self._server.server_address[1]}/api/v1/tape"
+        return f"https://localhost:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        """Where it speaks Tape REST."""
+        return f"{self.host}/api/v1/tape"
 
     def __enter__(self) -> TapeService:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -84,55 +90,50 @@ class TapeService:
         with self._lock:
             return {path for one in self._requests.values() for path in self._came(one)}
 
-    def answer(self, method: str, place: str, content: Any) -> tuple[int, Any]:
-        """Give status and content for a call of one who may make it."""
+    def answer(self, method: str, target: str, content: Any) -> Answer:
+        """Answer a call of one who may make it."""
         if self.answers:
-            return self.answers.pop(0), {"title": "Error", "detail": "as the test says"}
-        found = re.fullmatch(r"(stage|release|archiveinfo)(?:/([^/]+))?", place.removeprefix("/api/v1/tape/"))
-        verb, name = (found[1], found[2]) if found else ("", None)
-        if (method, verb, name) == ("POST", "archiveinfo", None):
-            return 200, [self._info(path) for path in content["paths"][:MOST_TOLD]]
+            return Answer(self.answers.pop(0), {"title": "Error", "detail": "as the test says"})
         with self._lock:
-            if (method, verb, name) == ("POST", "stage", None):
-                files = content.pop("files")
-                if content or not all(re.fullmatch(r"PT\d+S", one["diskLifetime"]) for one in files):
-                    return 400, {"detail": "Bad request"}
-                name = str(uuid.uuid4())
-                self._requests[name] = Request(time.monotonic() + self.delay_s, [one["path"] for one in files])
-                return 201, {"requestId": name}
-            if (method, verb) == ("GET", "stage") and self.forgets:
-                self.forgets -= 1
-                self._requests.pop(name or "", None)
-            one = self._requests.get(name or "")
-            if one is None:
-                return 404, {"status": "404", "title": "Not Found", "detail": "no such request"}
-            if (method, verb) == ("GET", "stage"):
-                return 200, {"id": name, "files": [self._file(one, path) for path in one.paths]}
-            if (method, verb) == ("DELETE", "stage"):
-                one.paths = sorted(self._came(one))
-                return 200, None
-            if (method, verb) == ("POST", "release"):
-                one.paths = [path for path in one.paths if path not in content["paths"]]
-                return 200, None
-        return 405, {"detail": "Method Not Allowed"}
+            return answered(self, method, target, content)
+
+    # What the protocols ask.
+
+    def where(self, path: str) -> Locality:
+        if not self._door.file(path).is_file():
+            return Locality.ABSENT
+        return Locality.ONLINE if path in self.online() else Locality.NEARLINE
+
+    def beside(self, folder: str) -> list[str] | None:
+        there = self._door.file(f"{folder.rstrip('/')}/")
+        return [f"{folder.rstrip('/')}/{one.name}" for one in sorted(there.iterdir())] if there.is_dir() else None
+
+    def bring(self, paths: Sequence[str], lifetime_s: float) -> str:
+        name = str(uuid.uuid4())
+        self._requests[name] = Request(time.monotonic() + self.delay_s, list(paths))
+        return name
+
+    def standing(self, name: str) -> Mapping[str, Recalled] | None:
+        if self.forgets and name in self._requests:
+            self.forgets -= 1
+            del self._requests[name]
+        one = self._requests.get(name)
+        return None if one is None else {path: self._recalled(one, path) for path in one.paths}
+
+    def let_go(self, name: str, paths: Sequence[str]) -> None:
+        for one in [self._requests[name]] if name in self._requests else [] if name else self._requests.values():
+            one.paths = [path for path in one.paths if path not in paths]
 
     def _came(self, one: Request) -> set[str]:
-        came = {path for path in one.paths if self._is_there(path)} if time.monotonic() >= one.due else set()
+        there = {path for path in one.paths if self._door.file(path).is_file()}
+        came = there if time.monotonic() >= one.due else set()
         self.pinned |= came
         return came
 
-    def _is_there(self, path: str) -> bool:
-        return self._door.file(path).is_file()
-
-    def _info(self, path: str) -> dict[str, str]:
-        if not self._is_there(path):
-            return {"path": path, "error": f"No such file or directory {path}"}
-        return {"path": path, "locality": "DISK_AND_TAPE" if path in self.online() else "TAPE"}
-
-    def _file(self, one: Request, path: str) -> dict[str, str]:
-        if not self._is_there(path):
-            return {"path": path, "state": "FAILED", "error": f"No such file or directory {path}"}
-        return {"path": path, "state": "COMPLETED" if path in self._came(one) else "STARTED"}
+    def _recalled(self, one: Request, path: str) -> Recalled:
+        if not self._door.file(path).is_file():
+            return Recalled(RecallState.FAILED, f"No such file or directory {path}")
+        return Recalled(RecallState.ONLINE if path in self._came(one) else RecallState.QUEUED)
 
 
 def _handler(service: TapeService) -> type[BaseHTTPRequestHandler]:
@@ -145,25 +146,35 @@ def _handler(service: TapeService) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             content = json.loads(self.rfile.read(length)) if length else None
-            status, told = _refused(self.connection) or service.answer(self.command, self.path, content)
-            data = b"" if told is None else json.dumps(told).encode()
-            self.send_response(status)
+            if self.path.startswith(STAGEIT):
+                refused = _unknown(self.headers.get("Authorization", ""))
+            else:
+                refused = _refused(self.connection)
+            answer = refused or service.answer(self.command, self.path, content)
+            data = b"" if answer.content is None else json.dumps(answer.content).encode()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - http.server looks for methods of these names
+        do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815 - http.server looks for these names
 
     return Handler
 
 
-def _refused(connection: Any) -> tuple[int, Any] | None:
+def _unknown(shown: str) -> Answer | None:
+    return None if shown == f"Token {TOKEN}" else Answer(401, {"detail": "Invalid token."})
+
+
+def _refused(connection: Any) -> Answer | None:
     """What one is told who shows no proxy of the VO."""
     shown = connection.getpeercert(True)
     if not shown:
-        return 401, {"errors": [{"message": "Permission denied", "status": "401"}]}
+        return Answer(401, {"errors": [{"message": "Permission denied", "status": "401"}]})
     now = datetime.now(UTC)
     attributes = attribute_certificates(x509.load_der_x509_certificate(shown))
     if not any(one.vo == "lofar" and one.ends > now for one in attributes):
-        return 403, {"status": "403", "title": "Forbidden", "detail": "Permission denied"}
+        return Answer(403, {"status": "403", "title": "Forbidden", "detail": "Permission denied"})
     return None

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
 from lofargrid.errors import BackendError
+from lofargrid.storage.asking import Service
 from lofargrid.storage.base import Locality, RecallState
 from lofargrid.storage.tape_rest import TapeRest
 from lofargrid.storage.tapes import Tapes
 from lofargrid.storage.web import web_client
+from tests.unit.storage.saying import saying, service
 
 URL = "srm://srm.archive.test:8443/lofar/a"
-Handler = Callable[[httpx.Request], httpx.Response]
-
-
-def service(handler: Handler) -> TapeRest:
-    """The driver, and a server that answers so."""
-    return TapeRest("SURF", lambda: httpx.Client(base_url="https://host/tape/", transport=httpx.MockTransport(handler)))
-
-
-def saying(status: int, content: object) -> TapeRest:
-    return service(lambda request: httpx.Response(status, json=content))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +33,7 @@ def saying(status: int, content: object) -> TapeRest:
     ],
 )
 def test_where_a_file_is(told: dict[str, str], where: Locality) -> None:
-    assert saying(200, [{"path": "/lofar/a", **told}]).locality([URL]) == {URL: where}
+    assert TapeRest(saying(200, [{"path": "/lofar/a", **told}])).locality([URL]) == {URL: where}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +51,7 @@ def test_where_a_file_is(told: dict[str, str], where: Locality) -> None:
     ],
 )
 def test_how_far_a_file_is(told: dict[str, object], state: RecallState, detail: str) -> None:
-    answer = saying(200, {"id": "1", "files": [{"path": "/lofar/a", **told}, {"path": "/lofar/other"}]})
+    answer = TapeRest(saying(200, {"id": "1", "files": [{"path": "/lofar/a", **told}, {"path": "/lofar/other"}]}))
     (found,) = answer.poll("1", [URL]).values()
     assert (found.state, found.detail) == (state, detail)
 
@@ -80,7 +71,7 @@ def test_how_far_a_file_is(told: dict[str, object], state: RecallState, detail: 
 )  # fmt: skip
 def test_what_does_not_help_is_told_and_may_be_asked_again(status: int, content: object, told: str) -> None:
     with pytest.raises(BackendError, match=r"^asked the tape service of SURF where files are: ") as raised:
-        saying(status, content).locality([URL])
+        TapeRest(saying(status, content)).locality([URL])
     assert told in str(raised.value)
 
 
@@ -89,9 +80,9 @@ def test_what_is_no_json_and_who_does_not_answer_are_told() -> None:
         raise httpx.ConnectTimeout("timed out")
 
     with pytest.raises(BackendError, match="an answer that is none"):
-        service(lambda request: httpx.Response(200, text="<html>")).request([URL])
+        TapeRest(service(lambda request: httpx.Response(200, text="<html>"))).request([URL])
     with pytest.raises(BackendError, match="for files from tape: timed out"):
-        service(away).request([URL])
+        TapeRest(service(away)).request([URL])
 
 
 def test_a_name_that_a_service_gives_a_request_leads_nowhere_else() -> None:
@@ -101,19 +92,19 @@ def test_a_name_that_a_service_gives_a_request_leads_nowhere_else() -> None:
         asked.append(request.url.raw_path.decode())
         return httpx.Response(404)
 
-    assert service(handler).poll("../../../admin", [URL]) == {}
-    assert asked == ["/tape/stage/..%2F..%2F..%2Fadmin"]
+    assert TapeRest(service(handler)).poll("../../../admin", [URL]) == {}
+    assert asked == ["/api/stage/..%2F..%2F..%2Fadmin"]
 
 
 def test_without_a_proxy_nobody_is_asked(tmp_path: Path) -> None:
-    recall = TapeRest("SURF", lambda: web_client("https://localhost:1", tmp_path / "none", tmp_path))
+    recall = TapeRest(Service("SURF", lambda: web_client("https://localhost:1", tmp_path / "none", tmp_path)))
     with pytest.raises(BackendError, match="No such file or directory"):
         recall.locality([URL])
 
 
 def test_each_file_is_asked_for_at_its_site_and_a_site_without_a_service_has_none_on_tape() -> None:
     tapes = Tapes(
-        {"SURF": saying(200, [{"path": "/lofar/a", "locality": "TAPE"}])},
+        {"SURF": TapeRest(saying(200, [{"path": "/lofar/a", "locality": "TAPE"}]))},
         lambda url: "SURF" if "archive" in url else "",
     )
     assert tapes.locality([URL, "davs://other/x"]) == {URL: Locality.NEARLINE, "davs://other/x": Locality.ONLINE}
