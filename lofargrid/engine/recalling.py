@@ -8,7 +8,7 @@ from functools import partial
 
 from lofargrid.decisions import window
 from lofargrid.decisions.window import Held, Wish
-from lofargrid.documents.sites import site_of
+from lofargrid.documents.sites import locator
 from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.sourcing import sources_of
@@ -35,6 +35,8 @@ MOST_BYTES = 5e12
 """The most of one request; the archive takes no more."""
 UNKNOWN_BYTES = 40 * 10**9
 """What a file counts whose size no list tells: as much as the largest."""
+POLLS = 20
+"""So many requests are asked after at a look."""
 TRIES = 5
 _GONE = {
     Locality.LOST: Reason.INPUT_UNREADABLE,
@@ -71,6 +73,7 @@ class Recalling:
         self._tracker = tracker
         self._recall = recall
         self._sites = sites
+        self._site_of = locator(sites)
         self._recipes = recipes
         self._moves = moves
         self._guard = guard
@@ -78,6 +81,8 @@ class Recalling:
         self._asked: datetime | None = None
         self._pause_s = SOON_S
         self._troubles: list[BackendError] = []
+        self._waits: dict[int, Wish] = {}
+        self._polled: dict[str, int] = {}
 
     def needed(self, recipe: Recipe, job: Job) -> bool:
         """Whether inputs of a job lie where they may be on tape only."""
@@ -92,11 +97,7 @@ class Recalling:
         except LofarGridError:
             return {}  # handing it over will tell
         files = {one.url: one.size_bytes or UNKNOWN_BYTES for given in sources.values() for one in given if not one.job}
-        return {
-            url: files[url]
-            for url in sorted(files)
-            if (site := self._sites.get(site_of(url, self._sites))) and site.tape
-        }
+        return {url: files[url] for url in sorted(files) if (site := self._sites.get(self._site_of(url))) and site.tape}
 
     def review(self) -> None:
         """Ask for what is wanted, let jobs go whose files are there, release what is read."""
@@ -112,11 +113,19 @@ class Recalling:
         self._asked, self._troubles = now, []
         self._pause_s = min(2 * self._pause_s, EVERY_S)
         self._extend(self._recall)
-        wanted = {job.id: self._on_tape(self._recipes.of(self._moves.production(job)), job)
-                  for job in self._tracker.recalling()}  # fmt: skip
-        if wanted:
-            self._go_on(self._recall, wanted)
+        self._waits = {job_id: self._waits.get(job_id) or self._wish(job_id) for job_id in self._tracker.recalling()}
+        if self._waits:
+            self._go_on(self._recall, {job_id: wish.files for job_id, wish in self._waits.items()})
         self._note_levels()
+
+    def _wish(self, job_id: int) -> Wish:
+        """What a job waits for that began to wait since the last look."""
+        job = self._tracker.job_by_id(job_id)
+        production = self._moves.production(job)
+        wish = Wish(production.id, self._on_tape(self._recipes.of(production), job), production.priority)
+        with self._tracker.transaction():
+            self._tracker.note_readers(job_id, wish.files)
+        return wish
 
     def _go_on(self, recall: Recall, wanted: Mapping[int, Mapping[str, int]]) -> None:
         urls = sorted({url for files in wanted.values() for url in files})
@@ -129,17 +138,16 @@ class Recalling:
         gone |= dict.fromkeys(self._given_up(recall, nearline), Reason.INPUT_UNREADABLE)
         waiting: dict[int, dict[str, int]] = {}
         with self._tracker.transaction():
-            self._tracker.note_readers(wanted)
             online = [url for url, state in where.items() if state is Locality.ONLINE]
             self._tracker.note_came(online, nearline, self._moves.now())
             for job_id, files in wanted.items():
-                job = self._tracker.job_by_id(job_id)
                 lost = next((url for url in files if url in gone), None)
                 if lost:
                     why = _TOLD.get(where[lost], "its recall failed again and again")
+                    job = self._tracker.job_by_id(job_id)
                     self._moves.move(job, JobState.FAILED, gone[lost], f"{lost}: {why}")
                 elif all(where[url] is Locality.ONLINE for url in files):
-                    self._moves.move(job, JobState.READY)
+                    self._moves.move(self._tracker.job_by_id(job_id), JobState.READY)
                     self._pause_s = SOON_S
                 else:
                     waiting[job_id] = {url: size for url, size in files.items() if url in nearline}
@@ -152,9 +160,17 @@ class Recalling:
         brought and that are not there: they never came, or are gone.
         """
         failed: list[str] = []
-        for request, asked in self._tracker.recall_requests().items():
-            awaited = [url for url in asked if url in nearline]
-            told = self._told(recall, request, awaited) if awaited else None
+        awaiting = {
+            request: awaited
+            for request, asked in self._tracker.recall_requests().items()
+            if (awaited := [url for url in asked if url in nearline])
+        }
+        # What has come is seen without asking for requests: a few at each look are enough, in turns.
+        self._polled = {request: self._polled.get(request, 0) for request in awaiting}
+        for request in sorted(awaiting, key=lambda one: self._polled[one])[:POLLS]:
+            self._polled[request] += 1
+            awaited = awaiting[request]
+            told = self._told(recall, request, awaited)
             if told is None:
                 continue
             failed += [url for url, one in told.items() if one.state is RecallState.FAILED]
@@ -180,13 +196,13 @@ class Recalling:
         wishes: dict[str, list[Wish]] = defaultdict(list)
         again: dict[str, dict[str, int]] = defaultdict(dict)
         for job_id, files in waiting.items():
-            production = self._moves.production(self._tracker.job_by_id(job_id))
+            wait = self._waits[job_id]
             missing = [url for url in files if url not in standing]
             for url in missing:
                 if url in held:
                     again[held[url].request][url] = files[url]
             for site, urls in self._by_site(missing).items():
-                wishes[site].append(Wish(production.id, {url: files[url] for url in urls}, production.priority))
+                wishes[site].append(replace(wait, files={url: files[url] for url in urls}))
         for request, files in again.items():
             for part in self._requests(recall, [Wish(0, files)]):
                 self._guarded(partial(self._renew, recall, request, part))
@@ -230,7 +246,7 @@ class Recalling:
     def _by_site(self, urls: Sequence[str]) -> dict[str, list[str]]:
         at: dict[str, list[str]] = {}
         for url in urls:
-            at.setdefault(site_of(url, self._sites), []).append(url)
+            at.setdefault(self._site_of(url), []).append(url)
         return at
 
     def _release(self, recall: Recall) -> None:
@@ -257,7 +273,7 @@ class Recalling:
         last = {one.site: one for one in self._tracker.recall_levels()}
         levels = {site: replace(one, at=now, on_disk_bytes=0, awaited_bytes=0) for site, one in last.items()}
         for one in self._tracker.recalls():
-            site = site_of(one.url, self._sites)
+            site = self._site_of(one.url)
             level = levels.setdefault(site, RecallLevel(site, now, 0, 0, 0))
             if one.came > (last[site].at if site in last else ""):
                 level = replace(level, brought_bytes=level.brought_bytes + one.size_bytes)

@@ -19,6 +19,7 @@ from lofargrid.recipes.recipe import Recipe
 from lofargrid.rehearsal.crash import Crash, Executioner, MortalConnection, MortalPort
 from lofargrid.simulation.grid import Grid
 from lofargrid.states import JobState, Reason
+from lofargrid.storage.base import Recall
 from lofargrid.tracker import Tracker, open_tracker
 
 SOFTWARE = Software("rehearsal", (), {}, {}, Values(), {}, {})
@@ -61,6 +62,8 @@ class Rehearsal:
         Lets the engine's process die; None lets it live.
     watch
         Called with the tracker after every tick.
+    recall
+        How tapes are asked; as the grid offers it if not given.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Rehearsal:
         policy: Policy = BY_DATA,
         executioner: Executioner | None = None,
         watch: Callable[[Tracker], None] = lambda tracker: None,
+        recall: Recall | None = None,
     ) -> None:
         self.grid = grid
+        self._recall = recall or (grid.recall if grid.tapes else None)
         self._path = tracker
         self._software = software
         self._rules = rules
@@ -91,7 +96,7 @@ class Rehearsal:
         self.tracker.write("PRAGMA synchronous = OFF")  # the machine does not fail here, only its processes do
         backend: Any = self.grid.backend
         storage: Any = self.grid.storage
-        recall: Any = self.grid.recall if self.grid.tapes else None
+        recall: Any = self._recall
         if self._executioner:
             self.tracker.wrap(lambda one: cast(Any, MortalConnection(one, cast(Executioner, self._executioner))))
             backend = MortalPort(backend, self._executioner)

@@ -14,18 +14,18 @@ random comes from the seed. Attempt ids start with a tracker's own random id, wh
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import TextIO
 
-from lofargrid.documents.sites import site_of
+from lofargrid.documents.sites import locator
 from lofargrid.model import Site
 from lofargrid.simulation.backend import SimulatedBackend
 from lofargrid.simulation.breakdowns import Breakdowns
 from lofargrid.simulation.clock import START, Clock
 from lofargrid.simulation.faults import Cause, Faults, Flaw
-from lofargrid.simulation.files import File, Files, checksum, folder_of
+from lofargrid.simulation.files import File, Files, checksum
 from lofargrid.simulation.gate import Gate
 from lofargrid.simulation.life import World
 from lofargrid.simulation.measure import Measure
@@ -103,7 +103,7 @@ class Grid:
         self.trace = Trace(lambda: self.clock.elapsed_s, keep_trace, stream)
         everywhere = {"": home or Site(""), **self.sites}
         self.weather = Weather(self.clock, self.faults, list(everywhere), self.streams, self.trace)
-        self.files = Files(self.clock, holder_of(self.sites))
+        self.files = Files(self.clock, locator(self.sites))
         self.network = _network(self.clock, everywhere, headroom)
         self.nodes = {
             site.name: list(nodes_of(site, slots_per_node, speed_spread, self.streams))
@@ -184,19 +184,6 @@ class Grid:
             for begin_s, end_s in self.weather.windows_of(Cause.STORAGE_SLOW, site):
                 self.clock.at(begin_s, partial(self.network.set_pace, site, _SLOW))
                 self.clock.at(end_s, partial(self.network.set_pace, site, 1.0))
-
-
-def holder_of(sites: Mapping[str, Site]) -> Callable[[str], str]:
-    """Tell which site holds a URL, as lofargrid itself does; "" if none does."""
-    known: dict[str, str] = {}
-
-    def holder(url: str) -> str:
-        folder = folder_of(url)
-        if folder not in known:
-            known[folder] = site_of(url, sites)
-        return known[folder]
-
-    return holder
 
 
 def _network(clock: Clock, sites: Mapping[str, Site], headroom: float) -> Network:

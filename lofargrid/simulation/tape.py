@@ -30,7 +30,8 @@ class Library:
 class Tape:
     """Brings files from tape to the cache, cartridge by cartridge, and drops what nobody has pinned.
 
-    ``recalled_mb`` has what was read in each 60 s since the start, ``mounts`` how often a cartridge was mounted.
+    ``recalled_mb`` has what was read in each 60 s since the start, ``mounts`` how often a cartridge was mounted,
+    ``pinned_mb`` what is kept on disk, and ``peak_pinned_mb`` the most that ever was.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class Tape:
         self._loose: OrderedDict[str, None] = OrderedDict()
         self._idle = library.drives
         self._mounted: set[int] = set()
-        self.cached_mb = 0.0
+        self.cached_mb = self.pinned_mb = self.peak_pinned_mb = 0.0
         self.mounts = 0
         self.recalled_mb: defaultdict[int, float] = defaultdict(float)
 
@@ -96,6 +97,9 @@ class Tape:
     def pin(self, file: File, lifetime_s: float) -> None:
         """Keep a cached file for so long from now at least."""
         if file.url in self._cached:
+            if file.url not in self._pinned_until_s:
+                self.pinned_mb += file.size_bytes / 1e6
+                self.peak_pinned_mb = max(self.peak_pinned_mb, self.pinned_mb)
             until_s = max(self._clock.elapsed_s + lifetime_s, self._pinned_until_s.get(file.url, 0.0))
             self._pinned_until_s[file.url] = until_s
             heapq.heappush(self._pins, (until_s, file.url))
@@ -104,8 +108,12 @@ class Tape:
     def unpin(self, file: File) -> None:
         """Let a file go; it is dropped when its space is needed."""
         if file.url in self._cached:
-            self._pinned_until_s.pop(file.url, None)
+            self._unpinned(file)
             self._loose[file.url] = None
+
+    def _unpinned(self, file: File) -> None:
+        if self._pinned_until_s.pop(file.url, None) is not None:
+            self.pinned_mb -= file.size_bytes / 1e6
 
     def _wake(self) -> None:
         while self._idle:
@@ -170,7 +178,7 @@ class Tape:
     def _drop(self, file: File) -> None:
         if self._cached.pop(file.url, None) is None:
             return
-        self._pinned_until_s.pop(file.url, None)
+        self._unpinned(file)
         self._loose.pop(file.url, None)
         self.cached_mb -= file.size_bytes / 1e6
         file.locality = Locality.NEARLINE

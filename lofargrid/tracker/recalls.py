@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 
-from lofargrid.model import Job
 from lofargrid.states import FINAL
 from lofargrid.tracker.jobs import Jobs
 from lofargrid.tracker.records import RecallLevel, RecallRecord
@@ -19,9 +18,9 @@ _READ_SOON = (
 class Recalls(Jobs):
     """The tables of recalls, and the jobs that wait for their files."""
 
-    def recalling(self) -> list[Job]:
+    def recalling(self) -> list[int]:
         """The jobs that wait for files from tape."""
-        return self.in_state("recalling")
+        return [row[0] for row in self.rows("SELECT id FROM jobs WHERE state = 'recalling' ORDER BY 1")]
 
     def recalling_count(self) -> int:
         """How many jobs wait for files from tape."""
@@ -63,10 +62,10 @@ class Recalls(Jobs):
         """The files that were asked for since a time, and did not fail since."""
         return {row[0] for row in self.rows("SELECT url FROM recalls WHERE request <> '' AND since >= ?", since)}
 
-    def note_readers(self, wanted: Mapping[int, Iterable[str]]) -> None:
-        """Note which jobs read which files from tape."""
+    def note_readers(self, job_id: int, urls: Iterable[str]) -> None:
+        """Note that a job reads files from tape."""
         sql = "INSERT INTO recall_readers (job_id, url) VALUES (?, ?) ON CONFLICT DO NOTHING"
-        self.write_many(sql, [(job_id, url) for job_id, urls in wanted.items() for url in urls])
+        self.write_many(sql, [(job_id, url) for url in urls])
 
     def note_recalls(self, files: Mapping[str, int], request: str, now: str, until: str) -> None:
         """Note that files, by URL with their bytes, were asked for, for the first time or once more."""

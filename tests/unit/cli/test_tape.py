@@ -28,8 +28,9 @@ def recalling(seat: Seat) -> Seat:
     with tracker.transaction():
         for job in (first, second):
             tracker.move(job, JobState.RECALLING, stamp())
-        tracker.note_readers({first.id: [url(0), url(1)], second.id: [url(1), url(2)], third.id: [url(3)]})
-        tracker.note_readers({second.id: ["srm://elsewhere/x"]})
+        tracker.note_readers(first.id, [url(0), url(1)])
+        tracker.note_readers(second.id, [url(1), url(2), "srm://elsewhere/x"])
+        tracker.note_readers(third.id, [url(3)])
         for urls, hour in (([url(0), url(1)], 10), ([url(2), url(3), "srm://elsewhere/x"], 11)):
             since = f"2026-11-01T{hour}:00:00.000+00:00"
             tracker.note_recalls(dict.fromkeys(urls, 36 * 10**9), f"SURF {hour}", since, "2099-01-01")

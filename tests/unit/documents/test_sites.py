@@ -130,7 +130,13 @@ def test_every_field_of_a_site_can_be_written_and_left_out(tmp_path: Path) -> No
         ("slots: 64", "guarded: 1", 3, "guarded", "should be true or false"),
         ("slots: 64", "tools: []", 3, "tools", "should have at least 1"),
         ("slots: 64", "tools: [rsync]", 3, "tools.0", "'rsync' is none of gfal-copy, xrdcp"),
-        ("slots: 64", "recall: {by: srm, at: 'https://h'}", 3, "recall.by", "should be 'tape-rest', 'bulk' or 'stageit', found 'srm'"),
+        (
+            "slots: 64",
+            "recall: {by: srm, at: 'https://h'}",
+            3,
+            "recall.by",
+            "should be 'tape-rest', 'bulk' or 'stageit', found 'srm'",
+        ),
         ("slots: 64", "recall: {by: tape-rest}", 3, "recall.at", "this key is missing"),
         ("slots: 64", "recall: {by: tape-rest, at: 'http://h'}", 3, "recall.at", "it is no plain https:// URL, "),
         (
