@@ -18,14 +18,7 @@ def draw(one: Forecast, title: str, path: Path) -> None:
     InputError
         The library for pictures is not installed, or the file cannot be written.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        remedy = "Install it: pip install matplotlib"
-        raise InputError(Fault("pictures need matplotlib, which is not installed", remedy, field="--picture")) from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    pyplot = plotting()
     quantities = [one for one in _quantities(one) if one[1]] or [_quantities(one)[0]]
     figure, axes = pyplot.subplots(
         len(quantities), 1, sharex=True, squeeze=False, figsize=(10, 1 + 2.2 * len(quantities)), layout="constrained"
@@ -40,13 +33,43 @@ def draw(one: Forecast, title: str, path: Path) -> None:
             _caps(panel, one)
         panel.set_ylim(bottom=0)  # last: it ends the scaling that lets caps be seen
     panels[-1].set_xlabel("hours")
+    save(figure, path)
+
+
+def plotting() -> Any:
+    """The library that draws, without a screen.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        remedy = "Install it: pip install matplotlib"
+        raise InputError(Fault("pictures need matplotlib, which is not installed", remedy, field="--picture")) from None
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a picture, and let go of it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
     try:
         # Without an ending a library of pictures would add one of its own.
         figure.savefig(path, format=path.suffix.removeprefix("."))
     except (OSError, ValueError) as error:
         raise InputError(Fault(f"cannot write the picture: {error}", "", str(path), field="--picture")) from None
     finally:
-        pyplot.close(figure)
+        plotting().close(figure)
 
 
 def _quantities(one: Forecast) -> list[tuple[str, Sequence[Series], float]]:
