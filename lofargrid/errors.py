@@ -49,5 +49,9 @@ class BackendError(LofarGridError):
     transient = True
 
 
+class UncertainError(BackendError):
+    """A call whose answer got lost: it may have been carried out all the same."""
+
+
 class IllegalMoveError(LofarGridError):
     """A job was asked to make a move that states.py does not list: a bug in lofargrid."""

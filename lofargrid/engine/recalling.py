@@ -12,14 +12,14 @@ from lofargrid.documents.sites import locator
 from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
 from lofargrid.engine.sourcing import sources_of
-from lofargrid.errors import BackendError, LofarGridError
+from lofargrid.errors import BackendError, LofarGridError, UncertainError
 from lofargrid.model import Job, Site, TapeService
 from lofargrid.productions.recipes import Recipes
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Reason
 from lofargrid.storage.base import Locality, Recall, Recalled, RecallState, Release
 from lofargrid.tracker import Tracker
-from lofargrid.tracker.records import RecallLevel
+from lofargrid.tracker.records import RecallLevel, RecallRecord
 
 SOON_S = 5.0
 EVERY_S = 60.0
@@ -33,6 +33,8 @@ EXTEND_S = 86400.0
 MOST_FILES = 1000
 MOST_BYTES = 5e12
 """The most of one request; the archive takes no more."""
+MOST_OF_WINDOW = 0.1
+"""Nor is one for more of a window than this: one whose answer gets lost keeps its part until its time is over."""
 UNKNOWN_BYTES = 40 * 10**9
 """What a file counts whose size no list tells: as much as the largest."""
 POLLS = 20
@@ -194,36 +196,37 @@ class Recalling:
         held = {one.url: one for one in self._tracker.recalls() if one.is_held(self._moves.now())}
         standing = self._tracker.recalls_since(self._moves.now(-PATIENCE_S))
         wishes: dict[str, list[Wish]] = defaultdict(list)
-        again: dict[str, dict[str, int]] = defaultdict(dict)
         for job_id, files in waiting.items():
-            wait = self._waits[job_id]
             missing = [url for url in files if url not in standing]
-            for url in missing:
-                if url in held:
-                    again[held[url].request][url] = files[url]
             for site, urls in self._by_site(missing).items():
-                wishes[site].append(replace(wait, files={url: files[url] for url in urls}))
-        for request, files in again.items():
-            for part in self._requests(recall, [Wish(0, files)]):
-                self._guarded(partial(self._renew, recall, request, part))
+                wishes[site].append(replace(self._waits[job_id], files={url: files[url] for url in urls}))
         at = self._by_site(list(held))
         for site, those in sorted(wishes.items()):
             service = self._sites[site].recall or TapeService("", "")
+            most_bytes = min(MOST_BYTES, service.window_gb * 1e9 * MOST_OF_WINDOW)
+            for request, renewed in _by_request(those, held).items():
+                for part in self._requests(recall, renewed, most_bytes):
+                    self._guarded(partial(self._renew, recall, request, part))
             there = [Held(url, held[url].size_bytes, held[url].readers) for url in at.get(site, ())]
             admitted = window.admit(those, there, service.window_gb * 1e9, service.window_files)
-            for part in self._requests(recall, admitted):
+            for part in self._requests(recall, admitted, most_bytes):
                 self._guarded(partial(self._ask, recall, part))
 
-    def _requests(self, recall: Recall, wishes: Sequence[Wish]) -> list[dict[str, int]]:
+    def _requests(self, recall: Recall, wishes: Sequence[Wish], most_bytes: float) -> list[dict[str, int]]:
         if not wishes:
             return []
         alone = recall.pinning(next(iter(wishes[0].files))).release is Release.REQUEST
-        return window.requests(wishes, MOST_BYTES, MOST_FILES, alone)
+        return window.requests(wishes, most_bytes, MOST_FILES, alone)
 
     def _ask(self, recall: Recall, files: Mapping[str, int]) -> None:
         urls = list(files)
-        request = recall.request(urls)
         until = self._moves.now(recall.pinning(urls[0]).lifetime_s)
+        try:
+            request = recall.request(urls)
+        except UncertainError:
+            with self._tracker.transaction():
+                self._tracker.note_doubt(files, self._moves.now(), until)
+            raise
         with self._tracker.transaction():
             self._tracker.note_recalls(files, request, self._moves.now(), until)
         self._pause_s = SOON_S
@@ -256,13 +259,12 @@ class Recalling:
             kind = recall.pinning(urls[0]).release if request else Release.FILE
             if kind is Release.REQUEST and self._tracker.recalls_to_read(request):
                 return
-            if request and kind is not Release.NEVER:
-                recall.release(request, urls)
+            gone = not request or (kind is not Release.NEVER and recall.release(request, urls))
             with self._tracker.transaction():
-                if kind is Release.NEVER:
-                    self._tracker.recalls_forgotten(urls)
+                if gone:
+                    self._tracker.forget_recalls(urls, self._moves.now())
                 else:
-                    self._tracker.forget_recalls(urls)
+                    self._tracker.recalls_forgotten(urls)
 
         for request, urls in self._tracker.recalls_read(self._moves.now()).items():
             self._guarded(partial(release, request, urls))
@@ -286,13 +288,28 @@ class Recalling:
             for level in levels.values():
                 self._tracker.note_level(level)
 
-    def _guarded(self, call: Callable[[], None]) -> None:
+    def _guarded(self, call: Callable[[], object]) -> None:
         """Make a call; where it fails the next look makes it again, and until then it is told."""
         try:
             call()
         except BackendError as error:
             self._troubles.append(error)
             self._guard.tell("recall", error)
+
+
+def _by_request(wishes: Sequence[Wish], held: Mapping[str, RecallRecord]) -> dict[str, list[Wish]]:
+    """What is wished for and has its place in the window already, by the request that has not brought it."""
+    found: dict[str, list[Wish]] = defaultdict(list)
+    seen: set[str] = set()
+    for wish in wishes:
+        parts: dict[str, dict[str, int]] = defaultdict(dict)
+        for url, size in wish.files.items():
+            if url in held and url not in seen:
+                parts[held[url].request][url] = size
+                seen.add(url)
+        for request, files in parts.items():
+            found[request].append(replace(wish, files=files))
+    return found
 
 
 def _look(recall: Recall, urls: Sequence[str], where: dict[str, Locality]) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, UncertainError
 from lofargrid.simulation.clock import Clock
 from lofargrid.simulation.faults import Cause, Faults
 from lofargrid.simulation.trace import Trace
@@ -75,7 +75,7 @@ class Gate:
         if self._happens(self._faults.call_doubled, Cause.CALL_DOUBLED, what):
             answer = act(things)
         if self._happens(self._faults.answer_lost, Cause.ANSWER_LOST, what):
-            raise self._error(what, "timed out")
+            raise UncertainError(str(self._error(what, "timed out")))
         return answer
 
     def _happens(self, chance: float, cause: Cause, what: str) -> bool:

@@ -65,10 +65,10 @@ class SimulatedRecall:
         """See `Recall.poll`."""
         return self._gate.call("ask for a recall", lambda: self._poll(request, urls))
 
-    def release(self, request: str, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""
         self._require_credential("release files")
-        self._gate.call_each("release files", urls, partial(self._release, request))
+        return self._gate.call_each("release files", urls, partial(self._release, request))
 
     def _poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         if request in self._requests and self._happens(self._faults.recall_forgotten, Cause.RECALL_FORGOTTEN, request):
@@ -108,12 +108,13 @@ class SimulatedRecall:
     def _came(self, told: dict[str, Recalled], url: str, problem: str) -> None:
         told[url] = Recalled(RecallState.FAILED, problem) if problem else _ONLINE
 
-    def _release(self, request: str, urls: Sequence[str]) -> None:
+    def _release(self, request: str, urls: Sequence[str]) -> bool:
         told = self._requests.get(request, {})
         held = {url: told.pop(url) for url in urls if url in told}
         for tape, file in self._on_tape(self._only(held, request)):
             tape.forget(file)
             tape.unpin(file)
+        return request in self._requests
 
     def _only(self, urls: Iterable[str], request: str) -> list[str]:
         """Those that no other request is for."""

@@ -1,19 +1,22 @@
 """What drivers of tape services have in common: calls that answer, or fail in a way that may be asked again."""
 
-import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
 
 import httpx
 
-from lofargrid.errors import BackendError, InputError
+from lofargrid.errors import BackendError, InputError, UncertainError
 from lofargrid.names import path_of
 from lofargrid.storage.base import Locality
 
 
 class MisfitError(Exception):
-    """An answer that does not help."""
+    """An answer that does not help. ``refused`` tells that nothing was done."""
+
+    def __init__(self, what: str, refused: bool = False) -> None:
+        super().__init__(what)
+        self.refused = refused
 
 
 class Service:
@@ -52,7 +55,8 @@ class Service:
         with self._opened() as client:
             answer = client.request(method, place, json=content, params=asked)
         if not answer.is_success and answer.status_code not in passed_over:
-            raise MisfitError(f"HTTP {answer.status_code} {answer.reason_phrase}{_said(answer)}")
+            refused = answer.is_client_error or answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+            raise MisfitError(f"HTTP {answer.status_code} {answer.reason_phrase}{_said(answer)}", refused)
         return answer
 
     @contextmanager
@@ -61,18 +65,24 @@ class Service:
 
         Raises
         ------
+        UncertainError
+            Something went wrong after the call was made.
         BackendError
-            Something went wrong.
+            Something went wrong before, or nothing was done.
         """
+        before = False
         try:
             yield
-        except (httpx.HTTPError, OSError, ssl.SSLError, InputError, MisfitError) as error:
-            why = str(error) or type(error).__name__
+        except (httpx.ConnectError, httpx.ConnectTimeout, OSError, InputError) as error:
+            why, before = str(error) or type(error).__name__, True
+        except (httpx.HTTPError, MisfitError) as error:
+            why, before = str(error) or type(error).__name__, isinstance(error, MisfitError) and error.refused
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             why = f"it gives an answer that is none ({type(error).__name__})"
         else:
             return
-        raise BackendError(f"asked the tape service of {self._site} {what}: {why}")
+        kind = BackendError if before else UncertainError
+        raise kind(f"asked the tape service of {self._site} {what}: {why}")
 
 
 def plain(request: str) -> str:

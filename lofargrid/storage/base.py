@@ -123,6 +123,8 @@ class Recall(Protocol):
     def request(self, urls: Sequence[str]) -> str:
         """Ask that files of one site come online, and stay so for the lifetime of its `pinning`.
 
+        Raises `UncertainError` where it may be that they come although nobody knows the name of the request.
+
         Returns
         -------
         request
@@ -137,9 +139,14 @@ class Recall(Protocol):
         """
         ...
 
-    def release(self, request: str, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> bool:
         """Let files go, as far as this request keeps them or waits for them; unknown ones are passed over.
 
         Where whole requests are released these are all its files; where nothing is, no call is made.
+
+        Returns
+        -------
+        known
+            Whether the service knows the request: if not, what it brought stays until its time is over.
         """
         ...

@@ -117,11 +117,13 @@ class BulkRequests:
             following = int(told.get("nextId", -1))
             offset = following if following > offset else -1
 
-    def release(self, request: str, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""
+        known = False
         for name in request.split():
             with self._service.asking("to release files"):
                 mine = {_single(one["target"]) for one in self._targets(name)}
+                known = known or bool(mine)
                 those = [url for url in urls if plain_path(url) in mine]
                 if those:
                     # What has not come does not come; of what has ended nothing is cancelled.
@@ -129,6 +131,7 @@ class BulkRequests:
                     ended = (*_UNKNOWN, httpx.codes.BAD_REQUEST)
                     self._service.answer("PATCH", f"bulk-requests/{plain(name)}", cancel, ended)
                     self._bulk("UNPIN", those, {"id": name})
+        return known
 
 
 def _single(target: str) -> str:

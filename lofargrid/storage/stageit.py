@@ -76,11 +76,12 @@ class StageIt:
                 return {}
             return {url: one for url, one in _recalled(told) if url in urls}
 
-    def release(self, request: str, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""
-        if request.isdecimal():
-            with self._service.asking("to release a request"):
-                self._service.answer("PUT", f"requests/{int(request)}/abort/", {}, _UNKNOWN)
+        if not request.isdecimal():
+            return False
+        with self._service.asking("to release a request"):
+            return self._service.answer("PUT", f"requests/{int(request)}/abort/", {}, _UNKNOWN).is_success
 
     def _asked(self, query: str) -> Mapping[str, Any]:
         told = self._service.answer("POST", "graphql/", {"query": query}).json()

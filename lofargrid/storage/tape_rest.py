@@ -81,14 +81,14 @@ class TapeRest:
                 return {}
             return {paths[one["path"]]: _recalled(one) for one in answer.json()["files"] if one["path"] in paths}
 
-    def release(self, request: str, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""
         paths = {"paths": [plain_path(url) for url in urls]}
         with self._service.asking("to release files"):
             # What has not come does not come, what has is let go; the service passes over what is neither.
             cancelled = (*_UNKNOWN, httpx.codes.BAD_REQUEST)
             self._service.answer("POST", f"stage/{plain(request)}/cancel", paths, cancelled)
-            self._service.answer("POST", f"release/{plain(request)}", paths, _UNKNOWN)
+            return self._service.answer("POST", f"release/{plain(request)}", paths, _UNKNOWN).is_success
 
 
 def _locality(told: Mapping[str, Any]) -> Locality:

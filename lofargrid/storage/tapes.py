@@ -43,11 +43,10 @@ class Tapes:
         service, name = self._of(request)
         return service.poll(name, urls) if service else {}
 
-    def release(self, request: str, urls: Sequence[str]) -> None:
+    def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""
         service, name = self._of(request)
-        if service:
-            service.release(name, urls)
+        return bool(service and service.release(name, urls))
 
     def _of(self, request: str) -> tuple[Recall | None, str]:
         """The service of a request; none where its site has none any more."""

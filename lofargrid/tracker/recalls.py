@@ -14,6 +14,8 @@ _READ_SOON = (
     f" WHERE b.url = r.url AND j.state NOT IN ({marks(_FINAL)}))"
 )
 
+_DOUBTED = "SELECT count(*) FROM recalls WHERE url = ? AND doubted AND until > ?"
+
 
 class Recalls(Jobs):
     """The tables of recalls, and the jobs that wait for their files."""
@@ -75,6 +77,14 @@ class Recalls(Jobs):
             [(url, size, request, now, until) for url, size in files.items()],
         )
 
+    def note_doubt(self, files: Mapping[str, int], now: str, until: str) -> None:
+        """Note that files may have been asked for by a request of which nothing is known."""
+        self.write_many(
+            "INSERT INTO recalls (url, size_bytes, request, since, until, doubted) VALUES (?, ?, '', ?, ?, 1)"
+            " ON CONFLICT DO UPDATE SET until = max(until, excluded.until), doubted = 1",
+            [(url, size, now, until) for url, size in files.items()],
+        )
+
     def note_came(self, online: Iterable[str], nearline: Iterable[str], now: str) -> None:
         """Note which of the files that were asked for are online, and which are not or not any more."""
         self.write_many("UPDATE recalls SET came = ? WHERE url = ? AND came = ''", [(now, url) for url in online])
@@ -95,7 +105,8 @@ class Recalls(Jobs):
 
     def recall_failed(self, url: str) -> int:
         """Note that the recall of a file failed, so that it is not on disk; tell how often it has."""
-        changes = "request = '', until = '', came = '', failures = failures + 1"
+        until = "CASE WHEN doubted THEN until ELSE '' END"
+        changes = f"request = '', until = {until}, came = '', failures = failures + 1"
         self.write(f"UPDATE recalls SET {changes} WHERE url = ? AND request <> ''", url)
         return int(self.value("SELECT failures FROM recalls WHERE url = ?", url) or 0)
 
@@ -117,10 +128,12 @@ class Recalls(Jobs):
         """How many files of a request have a reader that has not ended."""
         return int(self.value(f"SELECT count(*) FROM recalls r WHERE request = ? AND {_READ_SOON}", request, *_FINAL))
 
-    def forget_recalls(self, urls: Sequence[str]) -> None:
-        """Forget files that were let go."""
+    def forget_recalls(self, urls: Sequence[str], now: str) -> None:
+        """Forget files that were let go, unless something unknown may still keep them on disk."""
+        gone = [(url,) for url in urls if not self.value(_DOUBTED, url, now)]
         for table in ("recalls", "recall_readers"):
-            self.write_many(f"DELETE FROM {table} WHERE url = ?", [(url,) for url in urls])
+            self.write_many(f"DELETE FROM {table} WHERE url = ?", gone)
+        self.recalls_forgotten(urls)
 
     def note_level(self, level: RecallLevel) -> None:
         """Note what a site's tapes have on disk now, unless that is what was noted last."""

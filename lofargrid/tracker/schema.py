@@ -128,7 +128,8 @@ CREATE TABLE awaited (
 ) WITHOUT ROWID;
 
 -- Files that were asked for from tape, and the jobs that read them. request is empty where none stands; what it brought
--- may stay on disk until the time is over. came is when it was first seen there.
+-- may stay on disk until the time is over. came is when it was first seen there. A doubted one may be kept there by a
+-- request whose name nobody knows.
 CREATE TABLE recall_readers (
   url TEXT NOT NULL,
   job_id INTEGER NOT NULL REFERENCES jobs,
@@ -143,6 +144,7 @@ CREATE TABLE recalls (
   until TEXT NOT NULL,
   size_bytes INTEGER NOT NULL,
   came TEXT NOT NULL DEFAULT '',
+  doubted INTEGER NOT NULL DEFAULT 0,
   failures INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 -- What each site's tapes had on disk for us, were to bring, and had brought in all, whenever that changed.

@@ -18,6 +18,7 @@ from lofargrid.storage.base import Locality, Recalled, RecallState
 MOST_TOLD = 3
 """Of more files than this the Tape REST API tells only so many, without a word, as real ones do (of other numbers)."""
 TARGETS_A_PAGE = 2
+ABORTED = "aborted"
 
 
 @dataclass(frozen=True)
@@ -183,19 +184,22 @@ def stageit(tapes: Tapes, method: str, place: str, content: Any, _: Mapping[str,
         surls = content["surls"]
         name = tapes.bring([_path_of(one) for one in surls], 7 * 86400.0)
         numbers = _numbers(tapes)
-        numbers[len(numbers) + 1] = (name, {_path_of(one): one for one in surls})
-        return Answer(201, {"id": len(numbers), "surls": surls})
+        number = max(numbers, default=0) + 1
+        numbers[number] = (name, {_path_of(one): one for one in surls})
+        return Answer(201, {"id": number, "surls": surls})
     found = re.fullmatch(r"requests/(\d+)/abort/", place)
     if method == "PUT" and found:
         if int(found[1]) not in _numbers(tapes):
             return Answer(404, {"detail": "Not found."})
-        name, surls = _numbers(tapes).pop(int(found[1]))
+        name, surls = _numbers(tapes)[int(found[1])]
         tapes.let_go(name, list(surls))
+        _numbers(tapes)[int(found[1])] = ABORTED, surls
         return Answer(202)
     if (method, place) == ("POST", "graphql/"):
         one = re.search(r"request\(id: (\d+)\)", content["query"])
         if not one:
-            edges = [{"node": _request(tapes, number)} for number in _numbers(tapes)]
+            nodes = [_request(tapes, number) for number in _numbers(tapes)]
+            edges = [{"node": node} for node in nodes if node]
             return Answer(200, {"data": {"requests": {"edges": edges}}})
         return Answer(200, {"data": {"request": _request(tapes, int(one[1]))}})
     return Answer(404, {"detail": "Not found."})
@@ -209,6 +213,9 @@ def _numbers(tapes: Any) -> dict[int, tuple[str, dict[str, str]]]:
 
 def _request(tapes: Tapes, number: int) -> dict[str, Any] | None:
     name, surls = _numbers(tapes).get(number, ("", {}))
+    if name == ABORTED:
+        told = [{"surl": one} for one in surls.values()]
+        return {"id": number, "currentStatus": "aborted", "currentStatusCode": "A", "response": None, "surls": told}
     standing = tapes.standing(name)
     if standing is None:
         return None
