@@ -48,10 +48,14 @@ class Desk:
         return [sys.executable, "-m", "lofargrid.cli"]
 
     def __call__(self, *words: str, code: int | None = 0) -> Said:
-        done = subprocess.run(
-            [*self.command, *words],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [*self.command, *words],
+                cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            heard = b"".join((error.stdout or b"", error.stderr or b"")).decode(errors="replace")
+            pytest.fail(f"{words}: no end after {error.timeout:.0f} s\n{heard[-4000:]}")
         said = Said(done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in said.err
         assert code is None or said.code == code, f"{words}: exit code {said.code}\n{said.out}\n{said.err}"

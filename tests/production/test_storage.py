@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,17 +16,20 @@ from tests.grid.authority import Authority
 from tests.grid.door import Door, commands
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Node
-from tests.grid.tape import TapeService
+from tests.grid.processes import write_secret
+from tests.grid.tape import TOKEN, TapeService
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.production.conftest import Desk
 from tests.production.soundness import asked, is_sound
 from tests.production.test_crash import is_the_same_as, small
 
-SURLS = "srm://srm.archive.test:8443/lofar"
+CALIBRATOR, TARGET = "L900001", "L900002"
+SURLS = f"srm://srm.archive.test:8443/lofar/{CALIBRATOR}"
+OTHERS = f"srm://srm.others.test:8443/lofar/{TARGET}"
 INPUTS = 6
 """Three subbands of calibrator and target each."""
 TRACKER_MARK = ".lofargrid-"
-COMPUTE = {"tier": 1, "backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
+COMPUTE = {"backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def archive(observations: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for name, value in {**environment, "X509_USER_PROXY": str(proxy)}.items():
             patch.setenv(name, value)
         for tar in observations.glob("*.tar"):
-            shutil.copyfile(tar, door.file(f"{door.root}/{tar.name}"))
+            place = door.file(f"{door.root}/{tar.name[:7]}/{tar.name}")
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(tar, place)
         yield Archive(vo, door, proxy, environment)
 
 
@@ -108,7 +113,9 @@ def is_done(desk: Desk, undisturbed: Desk, *read: str) -> None:
 def test_the_demo_reads_through_both_doors_and_leaves_its_products_on_the_storage(
     archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
 ) -> None:
-    desk = read_from(small(observations, tmp_path), archive.door.root, archive.door.davs)
+    desk = read_from(
+        small(observations, tmp_path), f"{archive.door.root}/{CALIBRATOR}", f"{archive.door.davs}/{TARGET}"
+    )
     output = f"{archive.door.davs}/janneke/by-hand"
     change(desk, output=output)
     desk("run", "production.yaml")
@@ -116,39 +123,52 @@ def test_the_demo_reads_through_both_doors_and_leaves_its_products_on_the_storag
     is_done(desk, undisturbed, "root", "davs")
 
 
-def test_inputs_on_tape_are_recalled_before_their_jobs_run_and_released_whatever_the_service_does(
+def test_what_lies_on_the_tapes_of_two_archives_is_made_into_products_by_a_pool_at_a_t1_and_a_t2(
     archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
 ) -> None:
-    desk = read_from(small(observations, tmp_path), SURLS, SURLS)
-    desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
+    desk = read_from(small(observations, tmp_path), SURLS, f"{OTHERS}/")
+    token = tmp_path / ".stagingrc"
+    write_secret(token, f"api_token={TOKEN}\n".encode())
+    settings = {"LOFARGRID_SITES": str(tmp_path / "sites.yaml"), "LOFARGRID_STAGINGRC": str(token)}
+    desk = replace(desk, settings=settings)
+    output = f"{archive.door.davs}/janneke/by-grid"
+    change(desk, output=output, backend="htcondor", sites=["archive", "university"])
     with TapeService(archive.vo, archive.door, delay_s=1.0) as service:
         service.answers, service.forgets = [503, 429], 1
-        recall = {"by": "tape-rest", "at": service.url}
-        site = {"prefixes": [SURLS], "doors": {"davs": archive.door.addresses["davs"]}, "recall": recall}
-        (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
-        desk("run", "production.yaml")
+        (tmp_path / "sites.yaml").write_text(json.dumps({"sites": sites(archive, service)}))
+        nodes = [Node("archive", "wn1"), Node("university", "wn2")]
+        with opened_pool(nodes, [tmp_path], archive.environment) as pool:
+            assert f"export LOFARGRID_PROXY={archive.proxy}" in desk("run", "production.yaml", code=2).err
+            desk = replace(desk, settings={**settings, "LOFARGRID_PROXY": str(archive.proxy)})
+            desk("run", "production.yaml")
+            holds_no_secret([tmp_path, pool.folder], archive.proxy, TOKEN)
         read = asked(desk, "SELECT DISTINCT job_id FROM events WHERE new = 'recalling'")
         assert len(read) == len(service.pinned) == INPUTS
         assert (service.answers, service.forgets) == ([], 0), "it was away, and has forgotten a request"
         assert service.online() == set(), "nothing stays pinned"
-    is_done(desk, undisturbed, "davs")
+    assert {site for (site,) in asked(desk, "SELECT DISTINCT site FROM attempts")} == {"archive", "university"}
+    are_brought(desk, archive, output)
+    is_done(desk, undisturbed, "root", "davs")
 
 
-@pytest.mark.parametrize(("protocol", "tool", "writes"), [("root", "xrdcp", False), ("davs", "curl", True)])
-def test_jobs_of_a_pool_read_and_write_through_the_site_s_door_with_the_proxy_that_travels_with_them(
-    protocol: str, tool: str, writes: bool, archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk
-) -> None:
-    desk = read_from(small(observations, tmp_path), SURLS, f"{SURLS}/")
-    desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml")})
-    doors = {protocol: archive.door.addresses[protocol]}
-    site = {**COMPUTE, "prefixes": [SURLS], "doors": doors, "tools": [tool]}
-    (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": site}}))
-    output = f"{archive.door.addresses[protocol]}//lofar/janneke/by-{protocol}"
-    change(desk, backend="htcondor", **({"output": output} if writes else {}))
-    with opened_pool([Node("archive", "wn1")], [tmp_path], archive.environment):
-        assert f"export LOFARGRID_PROXY={archive.proxy}" in desk("run", "production.yaml", code=2).err
-        lent = replace(desk, settings={**desk.settings, "LOFARGRID_PROXY": str(archive.proxy)})
-        lent("run", "production.yaml")
-    if writes:
-        are_brought(lent, archive, output)
-    is_done(desk, undisturbed, protocol)
+def sites(archive: Archive, service: TapeService) -> dict[str, object]:
+    """An archive with compute, one without, each with a tape service of its own, and a T2."""
+    doors = archive.door.addresses
+    by_rest = {"by": "tape-rest", "at": service.url}
+    by_stageit = {"by": "stageit", "at": f"{service.host}/stageit/api/staging"}
+    return {
+        "archive": {**COMPUTE, "tier": 1, "prefixes": [SURLS], "doors": {"root": doors["root"]}, "recall": by_rest},
+        "others": {"tier": 1, "prefixes": [OTHERS], "doors": {"davs": doors["davs"]}, "recall": by_stageit},
+        "university": {**COMPUTE, "tier": 2},
+    }
+
+
+def holds_no_secret(folders: Sequence[Path], proxy: Path, *secrets: str) -> None:
+    """No file that a run left, read by others or not, has the proxy's key or a token in it, but the user's own two."""
+    pem = proxy.read_text()
+    key = pem[pem.index("PRIVATE KEY-----") :].splitlines()[1]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != ".stagingrc"]
+    assert {".db", ".json", ".log", ".out"} <= {path.suffix for path in files}
+    for path in files:
+        content = path.read_bytes()
+        assert not [one for one in (key, *secrets) if one.encode() in content], path

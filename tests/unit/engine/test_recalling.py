@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lofargrid.engine import recalling
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, UncertainError
 from lofargrid.model import Site, TapeService
 from lofargrid.states import JobState, Reason
 from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release
@@ -29,6 +29,7 @@ class ScriptedRecall:
     requests: dict[str, dict[str, Recalled]] = field(default_factory=dict)
     released: list[tuple[str, str]] = field(default_factory=list)
     down: str = ""
+    loses_answers: bool = False
     how: Pinning = field(default_factory=Pinning)
 
     def pinning(self, url: str) -> Pinning:
@@ -42,6 +43,8 @@ class ScriptedRecall:
     def request(self, urls: Sequence[str]) -> str:
         request = f"request-{len(self.requests)}"
         self.requests[request] = dict.fromkeys(urls, Recalled(RecallState.QUEUED))
+        if self.loses_answers:
+            raise UncertainError("timed out")
         return request
 
     def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
@@ -222,6 +225,38 @@ def test_what_a_request_has_brought_and_is_not_there_is_asked_for_once_more_and_
     world.tick(later_s=4 * MINUTE_S)
     assert service.asked() == [[url(100)]] * 2
     assert service.released == [("request-0", url(100))]
+
+
+def test_what_may_have_been_asked_for_takes_its_space_and_is_asked_for_again(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    service.loses_answers = True
+    urls = {number: url(number) for number in range(100, 103)}
+    world = on_tape(tmp_path, service, urls, with_window(40), 36 * 10**9)
+    assert service.asked() == [[url(100)]]
+    service.loses_answers = False
+    world.tick(later_s=MINUTE_S)
+    assert service.asked() == [[url(100)]] * 2
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    ends(world, 100)
+    assert service.released == [("request-1", url(100))]
+    assert len(service.requests) == 2, "the first request may keep it on disk"
+    world.tick(2, later_s=service.how.lifetime_s)
+    assert service.asked()[2:] == [[url(101)]]
+
+
+def test_what_a_forgotten_request_brought_takes_its_space_until_its_time_is_over(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    world = on_tape(tmp_path, service, {100: url(100), 101: url(101)}, with_window(40), 36 * 10**9)
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    del service.requests["request-0"]
+    ends(world, 100)
+    assert service.asked() == []
+    world.tick(2, later_s=service.how.lifetime_s)
+    assert service.asked() == [[url(101)]]
 
 
 def test_what_a_service_has_forgotten_is_asked_for_again(tmp_path: Path, service: ScriptedRecall) -> None:
