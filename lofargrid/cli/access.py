@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from lofargrid.cli.session import Session, now
 from lofargrid.config import Settings
-from lofargrid.documents.sites import LOCAL, SCHEMES
+from lofargrid.credentials.staging import read_token
+from lofargrid.documents.sites import LOCAL, SCHEMES, locator
 from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.recipes.recipe import Recipe
 
@@ -38,10 +39,11 @@ class Access:
         Raises
         ------
         InputError
-            The first line of each list with a protocol that nobody speaks; what is wrong with the user's proxy; an
-            output that may not be written.
+            The first line of each list with a protocol that nobody speaks; what is wrong with the user's proxy or
+            token; an output that may not be written.
         """
         _require_protocols(recipe)
+        self._require_token()
         guarded = next(self._guarded(recipe), None)
         if guarded is None:
             return
@@ -53,10 +55,17 @@ class Access:
             raise InputError(replace(guarded, what=what, remedy=remedy))
         self._require_writable(recipe.output)
 
+    def _require_token(self) -> None:
+        if any(one.by == "stageit" for one in self._session.tape_services().values()):
+            read_token(self._session.settings.staging)
+
     def _guarded(self, recipe: Recipe) -> Iterator[Fault]:
         """The places that ask for a proxy, and where they are named."""
+        services = self._session.tape_services()
+        opened = {name for name, one in services.items() if one.by == "stageit"}  # by what StageIT gives with a request
+        site_of = locator(self._session.sites())
         for one in recipe.subbands:
-            if _scheme(one.url) not in _OPEN:
+            if _scheme(one.url) not in _OPEN and not (opened and site_of(one.url) in opened):
                 yield Fault(one.url, file=one.source, line=one.line)
         if _scheme(recipe.output) != "file":
             yield Fault(recipe.output, field="output")

@@ -33,6 +33,7 @@ from lofargrid.recipes.recipe import Recipe
 from lofargrid.storage.base import Recall, Storage
 from lofargrid.storage.everywhere import Everywhere
 from lofargrid.storage.grid import GridStorage
+from lofargrid.storage.keyring import Keyring
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.versions import tool_versions
@@ -115,14 +116,14 @@ class Session:
 
     def _known(self) -> dict[str, Site]:
         """The sites as the engine sees them: those that jobs can be sent to, and those whose tapes can be asked for."""
-        reached, tapes = self.reached(), self._tape_services()
+        reached, tapes = self.reached(), self.tape_services()
         return {
             name: replace(site, slots=site.slots if name in reached else 0, tape=name in tapes)
             for name, site in self.sites().items()
             if name in reached or name in tapes
         }
 
-    def _tape_services(self) -> dict[str, TapeService]:
+    def tape_services(self) -> dict[str, TapeService]:
         """The tape service of each site. StageIT is for those who have a token for it; others read what is on disk."""
         with_token = os.access(self.settings.staging, os.F_OK)
         return {
@@ -133,7 +134,7 @@ class Session:
 
     def recall(self) -> Recall | None:
         """The tape services of all sites; None if no site has one."""
-        services = self._tape_services()
+        services = self.tape_services()
         if not services:
             return None
         from lofargrid.storage.drivers import driver
@@ -181,6 +182,7 @@ class Session:
             scratch=partial(self.scratch, tracker),
             software=software,
             turl=partial(transfer_url, sites=self.sites()),
+            keys=Keyring(root / "tokens"),
         )
 
     def software(self, release: str) -> Software:

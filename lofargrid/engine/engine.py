@@ -97,7 +97,7 @@ class Engine:
         self._following = Following(tracker, backend, sites, recipes, moves, self._quarantine, self._failing)
         self._publishing = Publishing(tracker, carrying, recipes, moves, guard)
         self._expanding = Expanding(tracker, backend, recipes, moves)
-        self._recalling = Recalling(tracker, recall, sites, recipes, moves, guard, clock)
+        self._recalling = Recalling(tracker, recall, sites, recipes, moves, guard, clock, places.keys)
         self._starting = Starting(tracker, sites, recipes, moves, self._recalling)
         self._placing = Placing(tracker, sites, recipes, moves, self._quarantine, policy)
         self._handing = Handing(tracker, backend, sites, recipes, moves, self._failing, places)

@@ -1,6 +1,7 @@
 """Hand over: attempts that stand in the tracker are rendered and given to the backend."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from lofargrid_runner.contract import JobSpec
 
@@ -94,7 +95,7 @@ class Handing:
         spec = render(recipe, job, sources, around)
         # What is copied comes first: links are held for as long as that takes, and not while the site's own is read.
         inputs = sorted(spec.inputs, key=lambda one: site_of(one.url, self._sites) == site.name)
-        inputs = [one._replace(url=self._places.turl(one.url)) for one in inputs]
+        inputs = [one._replace(**asdict(self._places.way(one.url))) for one in inputs]
         spec = spec._replace(inputs=tuple(inputs), overtime_s=overtime_min * 60, tools=site.tools)
         if not site.guarded:
             return spec

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lofargrid.documents.software import Software
 from lofargrid.model import Site
 from lofargrid.recipes.recipe import Recipe
+from lofargrid.storage.base import Keys, Way
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Places:
     """Where the engine finds and puts things. The functions take a production's recipe.
 
     ``sandbox`` gives the folder of its frozen sandbox, ``scratch`` the folder URL of its intermediates at a site,
-    ``software`` its release and the versions of the tools in it. ``turl`` gives the URL by which jobs read a file.
+    ``software`` its release and the versions of the tools in it. ``turl`` gives the URL by which jobs read a file,
+    where ``keys`` know no other way.
     """
 
     owner: str
@@ -22,3 +24,9 @@ class Places:
     scratch: Callable[[Recipe, Site], str]
     software: Callable[[Recipe], tuple[Software, Mapping[str, str]]]
     turl: Callable[[str], str] = str
+    keys: Keys | None = None
+
+    def way(self, url: str) -> Way:
+        """How jobs read a file; the token is the path of a file."""
+        kept = self.keys.of(url) if self.keys else None
+        return kept if kept and kept.token else Way(self.turl(url))

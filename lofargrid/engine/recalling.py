@@ -17,7 +17,7 @@ from lofargrid.model import Job, Site, TapeService
 from lofargrid.productions.recipes import Recipes
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Reason
-from lofargrid.storage.base import Locality, Recall, Recalled, RecallState, Release
+from lofargrid.storage.base import Keys, Locality, Recall, Recalled, RecallState, Release, Way
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import RecallLevel, RecallRecord
 
@@ -66,11 +66,13 @@ class Recalling:
         The service of one site does not keep back the others.
     clock
         Gives the time, aware UTC.
+    keys
+        Keeps how files are read that are opened by their request.
     """
 
     def __init__(
         self, tracker: Tracker, recall: Recall | None, sites: Mapping[str, Site], recipes: Recipes, moves: Moves,
-        guard: Guard, clock: Callable[[], datetime],
+        guard: Guard, clock: Callable[[], datetime], keys: Keys | None = None,
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._recall = recall
@@ -80,6 +82,7 @@ class Recalling:
         self._moves = moves
         self._guard = guard
         self._clock = clock
+        self._keys = keys
         self._asked: datetime | None = None
         self._pause_s = SOON_S
         self._troubles: list[BackendError] = []
@@ -134,6 +137,7 @@ class Recalling:
         where: dict[str, Locality] = {}
         for part in self._by_site(urls).values():
             self._guarded(partial(_look, recall, part, where))
+        self._open(recall, where)
         wanted = {job_id: files for job_id, files in wanted.items() if where.keys() >= files.keys()}
         gone = {url: _GONE[state] for url, state in where.items() if state in _GONE}
         nearline = {url for url, state in where.items() if state is Locality.NEARLINE}
@@ -154,6 +158,26 @@ class Recalling:
                 else:
                     waiting[job_id] = {url: size for url, size in files.items() if url in nearline}
         self._admit(recall, waiting)
+
+    def _open(self, recall: Recall, where: dict[str, Locality]) -> None:
+        """Keep how files are read that came, where their request opens them; what it did not bring it does not open."""
+        keys = self._keys
+        online = [url for url, state in where.items() if state is Locality.ONLINE]
+        lacking = [url for url in online if keys and recall.pinning(url).opens and not keys.of(url)]
+        if not lacking or not keys:
+            return
+        where |= dict.fromkeys(lacking, Locality.NEARLINE)
+
+        def keep(request: str, urls: Sequence[str], keys: Keys = keys) -> None:
+            ways = recall.ways(request, urls)
+            for url in urls:
+                keys.keep(url, ways.get(url, Way("")))
+                where[url] = Locality.ONLINE
+
+        for request, urls in self._tracker.recall_requests().items():
+            brought = [url for url in urls if url in lacking]
+            if brought:
+                self._guarded(partial(keep, request, brought))
 
     def _given_up(self, recall: Recall, nearline: set[str]) -> list[str]:
         """Files whose recall has failed too often; those that failed less often are asked for again.
@@ -263,6 +287,8 @@ class Recalling:
             with self._tracker.transaction():
                 if gone:
                     self._tracker.forget_recalls(urls, self._moves.now())
+                    if self._keys:
+                        self._keys.forget(urls)
                 else:
                     self._tracker.recalls_forgotten(urls)
 

@@ -11,7 +11,7 @@ from lofargrid.simulation.gate import Gate
 from lofargrid.simulation.tape import Tape
 from lofargrid.simulation.trace import Trace
 from lofargrid.simulation.weather import Weather
-from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 _QUEUED = Recalled(RecallState.QUEUED)
 _ONLINE = Recalled(RecallState.ONLINE)
@@ -64,6 +64,10 @@ class SimulatedRecall:
     def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         """See `Recall.poll`."""
         return self._gate.call("ask for a recall", lambda: self._poll(request, urls))
+
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        """See `Recall.ways`."""
+        return {}
 
     def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""

@@ -1,7 +1,7 @@
 """The ports to a storage and to its tapes. URLs in, facts out; every implementation speaks one or more schemes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -97,10 +97,38 @@ class Release(StrEnum):
 
 @dataclass(frozen=True)
 class Pinning:
-    """How a tape service keeps files on disk: what it can let go, and how long it keeps what nobody lets go."""
+    """How a tape service keeps files on disk: what it can let go, and how long it keeps what nobody lets go.
+
+    ``opens`` says that a request also opens the files that it brings, see `Recall.ways`.
+    """
 
     release: Release = Release.FILE
     lifetime_s: float = 2 * 86400.0
+    opens: bool = False
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a file is read: by a URL, and with a bearer token, "" where it is one's own proxy that opens it."""
+
+    url: str
+    token: str = field(default="", repr=False)
+
+
+class Keys(Protocol):
+    """Ways that are kept until their files are read. Nobody else can read the tokens."""
+
+    def keep(self, url: str, way: Way) -> None:
+        """Keep how a file is read."""
+        ...
+
+    def of(self, url: str) -> Way | None:
+        """Tell how a file is read; the token of it is the path of a file that holds it. None if nothing is kept."""
+        ...
+
+    def forget(self, urls: Sequence[str]) -> None:
+        """Keep the ways of some files no longer."""
+        ...
 
 
 class Recall(Protocol):
@@ -137,6 +165,10 @@ class Recall(Protocol):
 
         A file may stay queued for ever.
         """
+        ...
+
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        """Tell how files that a request has brought are read, of those that one's own proxy need not open."""
         ...
 
     def release(self, request: str, urls: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from lofargrid.storage.asking import MisfitError, Service, plain, plain_path
-from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 AT_ONCE = 500
 """So many files one request may be for."""
@@ -116,6 +116,10 @@ class BulkRequests:
             yield from told["targets"]
             following = int(told.get("nextId", -1))
             offset = following if following > offset else -1
+
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        """See `Recall.ways`."""
+        return {}
 
     def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""

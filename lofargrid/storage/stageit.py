@@ -3,23 +3,27 @@
 Source: StageIT's user guide, and its public client library lofar_stager_api.
 """
 
+import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from lofargrid.storage.asking import MisfitError, Service, trouble_of
-from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release
+from lofargrid.storage.asking import MisfitError, Service, plain_path, trouble_of
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release, Way
 
-_PINNING = Pinning(Release.REQUEST, lifetime_s=7 * 86400.0)
+_PINNING = Pinning(Release.REQUEST, lifetime_s=7 * 86400.0, opens=True)
 """What a request brought stays for about a week."""
 _UNKNOWN = (httpx.codes.NOT_FOUND,)
 _ABORTED = "A"
 _REQUESTS = (
     '{ requests(when_Gte: "%s") { edges { node { id currentStatusCode response surls { surl } } } } }'  # the latest
 )
+_MACAROONS = "{ request(id: %d) { macaroons { content } } }"
 _REQUEST = "{ request(id: %d) { currentStatus response surls { surl } } }"
 _OVER = {"failed", "aborted"}
 
@@ -76,6 +80,17 @@ class StageIt:
                 return {}
             return {url: one for url, one in _recalled(told) if url in urls}
 
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        """See `Recall.ways`. Files are read over https, with the request's macaroon."""
+        if not request.isdecimal():
+            return {}
+        with self._service.asking("how files are read"):
+            links = self._service.answer("GET", f"requests/{int(request)}/convert2webdav/").json()
+            told = self._asked(_MACAROONS % int(request))["request"] or {}
+            macaroons = [str(one["content"]) for one in told.get("macaroons") or ()]
+            ways = {url: _way(url, links, macaroons) for url in urls}
+        return {url: way for url, way in ways.items() if way}
+
     def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""
         if not request.isdecimal():
@@ -91,6 +106,34 @@ class StageIt:
         if not isinstance(data, dict):
             raise MisfitError("it answers without data")
         return data
+
+
+def _way(url: str, links: Sequence[str], macaroons: Sequence[str]) -> Way | None:
+    """The link to a file, and the macaroon that is for its folder or, if none says so, the first one."""
+    path = plain_path(url)
+    for link in links:
+        parts = urlsplit(link)
+        place = unquote(parts.path)
+        plain = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc
+        if plain and (place.endswith(path) or path.endswith(place)) and place.count("/") > 1:
+            good = [one for one in macaroons if re.fullmatch(r"[A-Za-z0-9_=+/-]+", one)]
+            fitting = [one for one in good if any(_is_in(place, folder) for folder in _folders(one))]
+            token = next(iter([*fitting, *good]), "")
+            return Way(f"https://{parts.netloc}{parts.path}", token) if token else None
+    return None
+
+
+def _folders(macaroon: str) -> list[str]:
+    """The folders that a macaroon says it is for: they stand in it for everybody to read."""
+    try:
+        content = base64.urlsafe_b64decode(macaroon + "=" * (-len(macaroon) % 4))
+    except ValueError:
+        return []
+    return [one.decode(errors="replace") for one in re.findall(rb"path:([^\n\x00]+)", content)]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder.rstrip('/')}/")
 
 
 def _response(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from lofargrid.storage.asking import MisfitError, Service, plain, plain_path, trouble_of
-from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 AT_ONCE = 500
 """So many files are asked about in one call: of more, servers tell only some, without a word."""
@@ -80,6 +80,10 @@ class TapeRest:
             if answer.status_code in _UNKNOWN:
                 return {}
             return {paths[one["path"]]: _recalled(one) for one in answer.json()["files"] if one["path"] in paths}
+
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        """See `Recall.ways`."""
+        return {}
 
     def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""

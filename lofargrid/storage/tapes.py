@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lofargrid.storage.base import Locality, Pinning, Recall, Recalled
+from lofargrid.storage.base import Locality, Pinning, Recall, Recalled, Way
 
 
 class Tapes:
@@ -42,6 +42,11 @@ class Tapes:
         """See `Recall.poll`."""
         service, name = self._of(request)
         return service.poll(name, urls) if service else {}
+
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        """See `Recall.ways`."""
+        service, name = self._of(request)
+        return service.ways(name, urls) if service else {}
 
     def release(self, request: str, urls: Sequence[str]) -> bool:
         """See `Recall.release`."""

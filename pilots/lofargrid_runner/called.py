@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -253,22 +254,36 @@ def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, m
 
 
 def judged(reason: Reason, manner: Manner) -> Reason:
-    """Tell a proxy whose time is over from one that is refused: storages have one word for both."""
+    """Tell a credential whose time is over from one that is refused: storages have one word for both."""
     if reason is Reason.CREDENTIAL_EXPIRED and not has_expired(manner.proxy):
         return Reason.CREDENTIAL_REFUSED
+    if reason is Reason.CREDENTIAL_REFUSED and manner.proxy and has_expired(manner.proxy):
+        return Reason.CREDENTIAL_EXPIRED
     return reason
 
 
-def has_expired(proxy: str) -> bool:
-    """Whether a proxy's time is over, as far as it can be read; one that cannot be is worth no more."""
+def has_expired(credential: str) -> bool:
+    """Whether the time of a proxy or a macaroon is over, as far as it can be read; what cannot be is worth no more."""
     try:
-        with open(proxy, encoding="ascii", errors="replace") as file:
-            content = ssl.PEM_cert_to_DER_cert(file.read().partition("-----END CERTIFICATE")[0] + END)
+        with open(credential, encoding="ascii", errors="replace") as file:
+            text = file.read()
+        if "-----BEGIN" not in text:
+            return _is_over(text)
+        content = ssl.PEM_cert_to_DER_cert(text.partition("-----END CERTIFICATE")[0] + END)
     except (OSError, ValueError):
         return True
     # Its validity, in DER: from, and until.
     found = re.search(rb"\x30\x1e\x17\x0d\d{12}Z\x17\x0d(\d{12}Z)", content)
     return not found or time.strptime(found[1].decode(), "%y%m%d%H%M%SZ") < time.gmtime()
+
+
+def _is_over(macaroon: str) -> bool:
+    """Whether one of the times that a macaroon names has passed; they stand in it for everybody to read."""
+    text = macaroon.strip()
+    content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    ends = re.findall(rb"before:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", content)
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    return not ends or any(end.decode() < now for end in ends)
 
 
 def _last(text: str) -> str:

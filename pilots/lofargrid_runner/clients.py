@@ -20,8 +20,10 @@ AUTHORITIES = "/etc/grid-security/certificates"
 PATIENCE = {"XRD_CONNECTIONWINDOW": "30", "XRD_CONNECTIONRETRY": "2", "XRD_REQUESTTIMEOUT": "120"}
 
 
-def client_of(scheme: str, tools: Sequence[str], environment: Mapping[str, str], manner: Manner) -> Client:
-    """Choose a client.
+def client_of(
+    scheme: str, tools: Sequence[str], environment: Mapping[str, str], manner: Manner, token: str = ""
+) -> Client:
+    """Choose a client. A token is for our own alone: there is no way to give it to the tools that others cannot see.
 
     Raises
     ------
@@ -29,7 +31,9 @@ def client_of(scheme: str, tools: Sequence[str], environment: Mapping[str, str],
         ``SOFTWARE_MISSING``: there is none.
     """
     access = access_of(environment)
-    manner = manner._replace(proxy=access.proxy)
+    if token:
+        access, tools = Access("", access.authorities, token), (OWN,)
+    manner = manner._replace(proxy=access.token or access.proxy)
     path = environment.get("PATH", os.defpath)
     for name in tools:
         if name == OWN and scheme in HTTP:

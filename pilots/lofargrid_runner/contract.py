@@ -93,6 +93,8 @@ class InputFile(NamedTuple):
     folder, which becomes ``path``. ``kind`` ``ms`` asks for a casacore table of type Measurement Set.
     ``size_bytes`` and ``adler32`` (8 lower-case hex digits) are compared where known. ``carried`` is where the
     batch system has put a copy of it, relative to the attempt directory; the copy is read, and then removed.
+    ``token`` is a file with the bearer token that opens it at its storage, in place of a proxy: absolute, or relative
+    to the attempt directory.
     """
 
     name: str
@@ -104,6 +106,7 @@ class InputFile(NamedTuple):
     size_bytes: int | None = None
     adler32: str | None = None
     carried: str = ""
+    token: str = ""
 
 
 class OutputFile(NamedTuple):

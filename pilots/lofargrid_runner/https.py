@@ -26,13 +26,14 @@ ASKING = {"Want-Digest": "adler32", "Accept-Encoding": "identity"}
 
 
 class Https(Client):
-    """Speaks to a storage by itself, with the proxy as its certificate."""
+    """Speaks to a storage by itself, with the proxy as its certificate, or a token."""
 
     resumes = True
 
     def __init__(self, access: Access, manner: Manner) -> None:
         self._manner = manner
         self._context = ssl.create_default_context()
+        self._token = _token_in(access.token) if access.token else ""
         try:
             if access.authorities:
                 self._context.load_verify_locations(capath=access.authorities)
@@ -93,7 +94,10 @@ class Https(Client):
         place = web(url)
         for _ in range(REDIRECTIONS):
             self._manner.stop.check()
-            answer = self._asked(method, place, headers, path)
+            # Where it is sent on to another server the token is none of that one's business.
+            shown = self._token and urlsplit(place).netloc == urlsplit(web(url)).netloc
+            known = {"Authorization": f"Bearer {self._token}"} if shown else {}
+            answer = self._asked(method, place, {**headers, **known}, path)
             sent_on = answer.headers.get("Location") if 300 <= answer.status < 400 else None
             if sent_on is None:
                 return _good(answer, url, self._manner)
@@ -164,6 +168,14 @@ class Body:
         self._answer.close()
 
 
+def _token_in(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError) as error:
+        raise Failure(Reason.CREDENTIAL_EXPIRED, f"the token {path} cannot be read: {error}") from error
+
+
 class NotThereError(Failure):
     """There is no such file."""
 
@@ -183,7 +195,7 @@ def _broken(error: Exception, place: str, manner: Manner) -> Failure:
     A server that lets nobody in by an expired proxy may say so or just hang up, whichever comes first.
     """
     if isinstance(error, HUNG_UP) and manner.proxy and has_expired(manner.proxy):
-        return Failure(Reason.CREDENTIAL_EXPIRED, f"{place}: {error}, and the proxy {manner.proxy} has expired")
+        return Failure(Reason.CREDENTIAL_EXPIRED, f"{place}: {error}, and {manner.proxy} has expired")
     if isinstance(error, ssl.SSLError) and not isinstance(error, HUNG_UP):
         return Failure(cause_of(manner.stage, f"SSL: {error}"), f"{place}: {error}")
     return Failure(Reason.STORAGE_UNAVAILABLE, f"{place}: {error or type(error).__name__}")

@@ -35,7 +35,7 @@ def stage_in(entry: InputFile, folder: str, work: str, stop: Stop, storages: Sto
     path = os.path.join(work, harmless_path(entry.path, "path"))
     place = os.path.join(folder, harmless_path(entry.carried, "carried")) if entry.carried else entry.url
     try:
-        storage = storages.of(place)
+        storage = storages.of(place, os.path.join(folder, entry.token) if entry.token else "")
         if entry.adler32 is None and not entry.carried:
             with _told(label):
                 known = storage.facts(place)

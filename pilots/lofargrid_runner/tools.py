@@ -15,10 +15,14 @@ LISTED = r"\d\d:\d\d:\d\d|[A-Z][a-z]{2}\s+\d{1,2}\s+[\d:]{4,5}"  # when a file w
 
 
 class Access(NamedTuple):
-    """What opens a storage's door: the user's proxy, empty if there is none, and the folder of the authorities."""
+    """What opens a storage's door: the user's proxy, empty if there is none, and the folder of the authorities.
+
+    A ``token`` is a file with a bearer token, which is shown instead.
+    """
 
     proxy: str
     authorities: str
+    token: str = ""
 
 
 class Tool(NamedTuple):

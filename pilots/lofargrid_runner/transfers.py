@@ -74,8 +74,8 @@ class Storages:
         self._environment = environment
         self._tools = tools
 
-    def of(self, url: str) -> Storage:
-        """Choose the storage by the scheme of a URL.
+    def of(self, url: str, token: str = "") -> Storage:
+        """Choose the storage by the scheme of a URL; a file with a bearer token may open it in place of a proxy.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Storages:
         from .clients import client_of
         from .remote import Remote
 
-        remote = Remote(client_of(scheme, self._tools, self._environment, self._manner), self._manner)
+        remote = Remote(client_of(scheme, self._tools, self._environment, self._manner, token), self._manner)
         return Storage(remote.open, remote.store, remote.facts, remote.remove, remote.free, remote.fetch)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lofargrid_runner.called import has_expired
 from lofargrid_runner.contract import InputFile, OutputFile, Reason, Report
 from lofargrid_runner.runner import Setting, run
 
@@ -15,6 +16,7 @@ from lofargrid.recipes.sandboxes import pack_runner
 from tests.grid.authority import Holder
 from tests.grid.disk import DISK_MB, NEEDS_MOUNT, small_disk
 from tests.grid.door import Door, commands
+from tests.grid.processes import until
 from tests.grid.trouble import answering, breaking
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell, tar
@@ -38,6 +40,7 @@ def proxies(vo: VO, janneke: Holder, tmp_path_factory: pytest.TempPathFactory) -
     return {
         "production": vo.proxy(folder / "production", janneke, PRODUCTION, MEMBER),
         "member": vo.proxy(folder / "member", janneke, MEMBER),
+        "none": folder / "none",
         "nobody": vo.proxy(folder / "nobody", janneke),
         "expired": vo.proxy(folder / "expired", janneke, MEMBER, hours=1, pastproxy="2:00"),
         "expired VO": vo.proxy(folder / "expired-vo", janneke, MEMBER, vomslife=1, pastac="2:00"),
@@ -242,3 +245,29 @@ def test_each_refusal_to_store_has_its_reason(web: Way, server: Holder, status: 
         destination = f"davs://localhost:{port}/lofar/out"
         report = web.run(outputs=(OUT,), commands=(shell("echo > o"),), destination=destination)
     assert (report.reason, report.stage) == (reason, "stage-out"), report.detail
+
+
+# Macaroons
+
+
+def test_a_macaroon_opens_its_folder_and_nothing_else_and_only_for_its_time(
+    tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]
+) -> None:
+    put(door, "open/a.h5", LARGE)
+    put(door, "closed/a.h5", LARGE)
+    way = _way("https", "davs", tmp_path, vo, door, proxies)
+    token = str(tmp_path / "macaroon")
+
+    def read(folder: str, validity: str = "PT1H") -> Report:
+        made = door.macaroon("open", proxies["member"], vo.authority.certificates, validity)
+        Path(token).write_text(made)
+        until(lambda: validity == "PT1H" or has_expired(token), "its time is not over")
+        report = way.run("none", inputs=(plain(way.url(f"{folder}/a.h5"), token=token),))
+        assert made not in way.attempt.log
+        return report
+
+    assert read("open").succeeded
+    refused = read("closed")
+    assert (refused.reason, refused.stage) == (Reason.CREDENTIAL_REFUSED, "stage-in")
+    assert "HTTP 403" in refused.detail
+    assert read("open", "PT1S").reason is Reason.CREDENTIAL_EXPIRED

@@ -5,6 +5,7 @@ It runs as `nobody` of a user namespace. Members of the VO read what is below /l
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 from base64 import encodebytes
 from pathlib import Path
 
+from lofargrid.storage.web import web_client
 from tests.grid.processes import AS_NOBODY, UNTIL_WE_DIE, end, free_port, listens, until, write_secret
 from tests.grid.unpacked import unpacked
 from tests.grid.voms import VO
@@ -104,6 +106,15 @@ class Door:
     def davs(self) -> str:
         """The start of ``davs://`` URLs of its files."""
         return f"{self.addresses['davs']}/lofar"
+
+    def macaroon(self, folder: str, proxy: Path, authorities: Path, validity: str = "PT1H") -> str:
+        """Ask for a macaroon to read what is in a folder, as a member may."""
+        place = f"https{self.addresses['davs'].removeprefix('davs')}/lofar/{folder}"
+        with web_client(place, proxy, authorities) as client:
+            asked_for = {"caveats": ["activity:DOWNLOAD,LIST"], "validity": validity}
+            kind = {"Content-Type": "application/macaroon-request"}
+            answer = client.post("", content=json.dumps(asked_for), headers=kind)
+            return str(answer.raise_for_status().json()["macaroon"])
 
     def file(self, url: str) -> Path:
         """Where a file of it lies."""

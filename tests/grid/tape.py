@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,10 +39,11 @@ class TapeService:
 
     ``pinned`` has every file that was ever brought online, ``delay_s`` is how long that takes, ``answers`` are the
     status codes of the next calls, in place of what they ask for; of so many requests that it is asked about it
-    ``forgets`` all.
+    ``forgets`` all. What StageIT gives with a request ``macaroon`` makes, for a folder.
     """
 
-    def __init__(self, vo: VO, door: Door, delay_s: float = 0.0) -> None:
+    def __init__(self, vo: VO, door: Door, delay_s: float = 0.0, macaroon: Callable[[str], str] | None = None) -> None:
+        self.macaroon = macaroon
         self.delay_s = delay_s
         self.pinned: set[str] = set()
         self.answers: list[int] = []
@@ -123,6 +124,11 @@ class TapeService:
     def let_go(self, name: str, paths: Sequence[str]) -> None:
         for one in [self._requests[name]] if name in self._requests else [] if name else self._requests.values():
             one.paths = [path for path in one.paths if path not in paths]
+
+    def opening(self, paths: Sequence[str]) -> tuple[str, list[str]]:
+        door = f"https{self._door.addresses['davs'].removeprefix('davs')}"
+        folders = sorted({path.rpartition("/")[0] for path in paths})
+        return door, [self.macaroon(folder.removeprefix("/lofar/")) for folder in folders] if self.macaroon else []
 
     def _came(self, one: Request) -> set[str]:
         there = {path for path in one.paths if self._door.file(path).is_file()}

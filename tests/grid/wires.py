@@ -43,6 +43,9 @@ class Tapes(Protocol):
 
     def let_go(self, name: str, paths: Sequence[str]) -> None: ...
 
+    def opening(self, paths: Sequence[str]) -> tuple[str, list[str]]:
+        """What https URLs of the files begin with, and the macaroons that open them."""
+
 
 NO_REQUEST = Answer(404, {"status": "404", "title": "Not Found", "detail": "no such request"})
 BAD = Answer(400, {"status": "400", "title": "Bad Request", "detail": "Bad request"})
@@ -195,13 +198,21 @@ def stageit(tapes: Tapes, method: str, place: str, content: Any, _: Mapping[str,
         tapes.let_go(name, list(surls))
         _numbers(tapes)[int(found[1])] = ABORTED, surls
         return Answer(202)
+    found = re.fullmatch(r"requests/(\d+)/convert2webdav/", place)
+    if method == "GET" and found:
+        _, surls = _numbers(tapes).get(int(found[1]), ("", {}))
+        return Answer(200, [f"{tapes.opening([path])[0]}{path}" for path in surls])
     if (method, place) == ("POST", "graphql/"):
         one = re.search(r"request\(id: (\d+)\)", content["query"])
         if not one:
             nodes = [_request(tapes, number) for number in _numbers(tapes)]
             edges = [{"node": node} for node in nodes if node]
             return Answer(200, {"data": {"requests": {"edges": edges}}})
-        return Answer(200, {"data": {"request": _request(tapes, int(one[1]))}})
+        told = _request(tapes, int(one[1]))
+        if told and "macaroons" in content["query"]:
+            paths = [_path_of(surl["surl"]) for surl in told["surls"]]
+            told["macaroons"] = [{"content": macaroon} for macaroon in tapes.opening(paths)[1]]
+        return Answer(200, {"data": {"request": told}})
     return Answer(404, {"detail": "Not found."})
 
 

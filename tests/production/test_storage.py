@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,8 @@ def test_what_lies_on_the_tapes_of_two_archives_is_made_into_products_by_a_pool_
     desk = replace(desk, settings=settings)
     output = f"{archive.door.davs}/janneke/by-grid"
     change(desk, output=output, backend="htcondor", sites=["archive", "university"])
-    with TapeService(archive.vo, archive.door, delay_s=1.0) as service:
+    given: list[str] = []
+    with TapeService(archive.vo, archive.door, 1.0, partial(macaroon_of, archive, given)) as service:
         service.answers, service.forgets = [503, 429], 1
         (tmp_path / "sites.yaml").write_text(json.dumps({"sites": sites(archive, service)}))
         nodes = [Node("archive", "wn1"), Node("university", "wn2")]
@@ -141,14 +143,40 @@ def test_what_lies_on_the_tapes_of_two_archives_is_made_into_products_by_a_pool_
             assert f"export LOFARGRID_PROXY={archive.proxy}" in desk("run", "production.yaml", code=2).err
             desk = replace(desk, settings={**settings, "LOFARGRID_PROXY": str(archive.proxy)})
             desk("run", "production.yaml")
-            holds_no_secret([tmp_path, pool.folder], archive.proxy, TOKEN)
+            holds_no_secret([tmp_path, pool.folder], archive.proxy, TOKEN, *given)
         read = asked(desk, "SELECT DISTINCT job_id FROM events WHERE new = 'recalling'")
         assert len(read) == len(service.pinned) == INPUTS
         assert (service.answers, service.forgets) == ([], 0), "it was away, and has forgotten a request"
         assert service.online() == set(), "nothing stays pinned"
     assert {site for (site,) in asked(desk, "SELECT DISTINCT site FROM attempts")} == {"archive", "university"}
     are_brought(desk, archive, output)
-    is_done(desk, undisturbed, "root", "davs")
+    is_done(desk, undisturbed, "root", "https")
+
+
+def test_a_token_of_stageit_and_no_certificate_are_enough(
+    archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "none"))
+    desk = read_from(small(observations, tmp_path), SURLS, OTHERS)
+    token = tmp_path / ".stagingrc"
+    write_secret(token, f"api_token={TOKEN}\n".encode())
+    desk = replace(desk, settings={"LOFARGRID_SITES": str(tmp_path / "sites.yaml"), "LOFARGRID_STAGINGRC": str(token)})
+    given: list[str] = []
+    with TapeService(archive.vo, archive.door, macaroon=partial(macaroon_of, archive, given)) as service:
+        by_stageit = {"by": "stageit", "at": f"{service.host}/stageit/api/staging"}
+        one = {"tier": 1, "prefixes": [SURLS, OTHERS], "recall": by_stageit}
+        (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": one}}))
+        desk("run", "production.yaml")
+        assert service.online() == set()
+    is_done(desk, undisturbed, "https")
+    assert given, "there were macaroons"
+    holds_no_secret([tmp_path], archive.proxy, TOKEN, *given)
+
+
+def macaroon_of(archive: Archive, given: list[str], folder: str) -> str:
+    """A macaroon to read what is in a folder, as an archive makes them."""
+    given.append(archive.door.macaroon(folder, archive.proxy, archive.vo.authority.certificates))
+    return given[-1]
 
 
 def sites(archive: Archive, service: TapeService) -> dict[str, object]:
@@ -168,7 +196,7 @@ def holds_no_secret(folders: Sequence[Path], proxy: Path, *secrets: str) -> None
     pem = proxy.read_text()
     key = pem[pem.index("PRIVATE KEY-----") :].splitlines()[1]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != ".stagingrc"]
-    assert {".db", ".json", ".log", ".out"} <= {path.suffix for path in files}
+    assert {".db", ".json", ".log"} <= {path.suffix for path in files}
     for path in files:
         content = path.read_bytes()
         assert not [one for one in (key, *secrets) if one.encode() in content], path

@@ -86,6 +86,9 @@ class Archive:
         told = self.grid.recall.poll(name, urls)
         return {url.removeprefix(HOST): one for url, one in told.items()} or None
 
+    def opening(self, paths: Sequence[str]) -> tuple[str, list[str]]:
+        return "", []
+
     def let_go(self, name: str, paths: Sequence[str]) -> None:
         self.grid.recall.release(name, [f"{HOST}{path}" for path in paths])
         self.released |= dict.fromkeys(paths, self.grid.clock.elapsed_s)

@@ -23,7 +23,7 @@ from lofargrid.productions.jobs import Entered
 from lofargrid.productions.retrying import retry_failed
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import FINAL, JobState, Phase, Reason
-from lofargrid.storage.base import Recall, Storage
+from lofargrid.storage.base import Keys, Recall, Storage
 from lofargrid.storage.local import LocalStorage
 from lofargrid.tracker import Tracker, open_tracker
 from lofargrid.tracker.records import ProductionRecord, QuarantineRecord
@@ -267,6 +267,7 @@ class World:
     sandbox: Callable[[Recipe], str] = lambda recipe: "/sandbox"
     sites: dict[str, Site] = field(default_factory=lambda: {"nowhere": Site("nowhere", slots=500, guarded=False)})
     recall: Recall | None = None
+    keys: Keys | None = None
 
     def __post_init__(self) -> None:
         self.tracker = open_tracker(self.folder / "tracker.db")
@@ -283,7 +284,7 @@ class World:
     def new_engine(self, tracker: Tracker) -> Engine:
         software = Software("local", (), {}, {}, Values(), {}, {})
         places = Places("someone", "someone@example.org", lambda one: self.sandbox(one), self.scratch,
-                        lambda one: (software, {"DP3": "6.3"}))  # fmt: skip
+                        lambda one: (software, {"DP3": "6.3"}), keys=self.keys)  # fmt: skip
         return Engine(tracker, self.backend, self.sites, self.storage, places, lambda: self.time,
                       recall=self.recall)  # fmt: skip
 

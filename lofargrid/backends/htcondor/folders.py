@@ -119,7 +119,7 @@ class Folders:
                 file.write(to_json(travelling, indent=None))
         except OSError as error:
             raise BackendError(f"cannot write {error.filename or folder}: {error.strerror}") from None
-        carried = [one.carried for one in inputs if one.carried]
+        carried = [name for one in inputs for name in (one.carried, one.token) if name]
         if sandbox:
             carried.append(sandbox)
         return carried, [OUT] if carried_home else []
@@ -135,6 +135,9 @@ class Folders:
 
     def _link_input(self, folder: Path, number: int, one: InputFile) -> InputFile:
         """An input as the node finds it. One that is not there is left to the runner to miss: it says so best."""
+        if one.token:
+            _link(folder / f"token{number}", Path(one.token))
+            return one._replace(token=f"token{number}")
         if not is_here(one.url) or not Path(path_of(one.url)).is_file():
             return one
         name = f"in{number}"

@@ -89,6 +89,31 @@ def test_all_productions_of_a_campaign_are_told_of_it_by_their_cells(seat: Seat,
 # Files on tape
 
 
+@pytest.fixture
+def by_stageit(seat: Seat, proxy: Path) -> Path:
+    """An archive that is recalled by StageIT, and where the user's token for it is to be; he has no proxy."""
+    site = {"prefixes": ["srm://host/a"], "recall": {"by": "stageit", "at": "https://localhost:1/stageit"}}
+    (seat.desk / "own.yaml").write_text(json.dumps({"sites": {"archive": site}}))
+    token = seat.desk / ".stagingrc"
+    seat.environment |= {"LOFARGRID_SITES": str(seat.desk / "own.yaml"), "LOFARGRID_STAGINGRC": str(token)}
+    return token
+
+
+def test_a_token_of_stageit_opens_what_a_proxy_would(seat: Seat, by_stageit: Path) -> None:
+    assert "there is no proxy" in seat("submit", listed(seat, "srm://host/a"), code=2).err
+    by_stageit.touch(mode=0o600)
+    by_stageit.write_text("api_token=abc\n")
+    seat("submit", listed(seat, "srm://host/a"))
+    assert "there is no proxy" in seat("submit", listed(seat, "srm://other/a", production="more"), code=2).err
+
+
+def test_a_token_that_others_can_read_is_refused_before_anything_is_entered(seat: Seat, by_stageit: Path) -> None:
+    by_stageit.touch(mode=0o644)
+    said = seat("submit", listed(seat, "srm://host/a"), code=2).err
+    assert f"{by_stageit}: others can read this file with StageIT's token. chmod 600" in said
+    assert seat("status").out == ""
+
+
 def test_a_tape_service_that_does_not_answer_is_told_and_waited_for(
     seat: Seat, proxy: Path, janneke: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,8 @@ from lofargrid.engine import recalling
 from lofargrid.errors import BackendError, UncertainError
 from lofargrid.model import Site, TapeService
 from lofargrid.states import JobState, Reason
-from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release
+from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release, Way
+from lofargrid.storage.keyring import Keyring
 from tests.unit.engine_factories import FIRST, World, name, recipe, subband
 
 ALONE = {"first": FIRST}
@@ -30,6 +31,7 @@ class ScriptedRecall:
     released: list[tuple[str, str]] = field(default_factory=list)
     down: str = ""
     loses_answers: bool = False
+    opening: dict[str, Way] = field(default_factory=dict)
     how: Pinning = field(default_factory=Pinning)
 
     def pinning(self, url: str) -> Pinning:
@@ -49,6 +51,11 @@ class ScriptedRecall:
 
     def poll(self, request: str, urls: Sequence[str]) -> Mapping[str, Recalled]:
         return {url: one for url, one in self.requests[request].items() if url in urls}
+
+    def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
+        if self.down:
+            raise BackendError(f"{self.down} does not answer")
+        return {url: way for url, way in self.opening.items() if url in urls}
 
     def release(self, request: str, urls: Sequence[str]) -> bool:
         self.released += [(request, url) for url in urls]
@@ -92,7 +99,7 @@ def on_tape(
     size_bytes: int | None = None,
 ) -> World:  # fmt: skip
     """A production whose subbands lie on tape, and have been asked for."""
-    world = World(folder, sites=dict(sites), recall=service)
+    world = World(folder, sites=dict(sites), recall=service, keys=Keyring(folder / "tokens"))
     subbands = [replace(subband(number, url=one), size_bytes=size_bytes) for number, one in urls.items()]
     world.enter(recipe(subbands, ALONE))
     world.tick(2, later_s=MINUTE_S)
@@ -257,6 +264,46 @@ def test_what_a_forgotten_request_brought_takes_its_space_until_its_time_is_over
     assert service.asked() == []
     world.tick(2, later_s=service.how.lifetime_s)
     assert service.asked() == [[url(101)]]
+
+
+def test_a_job_reads_by_the_way_that_the_request_opened_until_it_has_ended(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    service.how = Pinning(Release.REQUEST, opens=True)
+    service.where[url(100)] = Locality.ONLINE
+    service.opening[url(100)] = Way("https://door.example/SB100", "secret")
+    world = on_tape(tmp_path, service, {100: url(100)})
+    assert service.asked() == [[url(100)]], "what is there is not yet open to us"
+    world.tick(2, later_s=MINUTE_S)
+    (spec,) = world.backend.specs.values()
+    (one,) = spec.inputs
+    assert (one.url, Path(one.token).read_text()) == ("https://door.example/SB100", "secret")
+    ends(world, 100)
+    assert not Path(one.token).exists()
+
+
+def test_what_a_request_does_not_open_is_read_with_ones_own_proxy(tmp_path: Path, service: ScriptedRecall) -> None:
+    service.how = Pinning(Release.REQUEST, opens=True)
+    world = on_tape(tmp_path, service, {100: url(100)})
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    (spec,) = world.backend.specs.values()
+    assert [(one.url, one.token) for one in spec.inputs] == [(url(100), "")]
+
+
+def test_a_file_that_is_not_opened_because_nobody_answers_is_waited_for(
+    tmp_path: Path, service: ScriptedRecall
+) -> None:
+    service.how = Pinning(Release.REQUEST, opens=True)
+    world = on_tape(tmp_path, service, {100: url(100)})
+    service.come(url(100))
+    service.down = "JUELICH"
+    world.tick(2, later_s=MINUTE_S)
+    assert world.states() == {name(100): JobState.RECALLING}
+    service.down = ""
+    world.tick(2, later_s=MINUTE_S)
+    assert world.states() == {name(100): JobState.SUBMITTED}
+    assert len(service.requests) == 1
 
 
 def test_what_a_service_has_forgotten_is_asked_for_again(tmp_path: Path, service: ScriptedRecall) -> None:

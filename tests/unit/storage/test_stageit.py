@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from lofargrid.errors import BackendError
-from lofargrid.storage.base import Locality, RecallState, Release
+from lofargrid.storage.base import Locality, RecallState, Release, Way
 from lofargrid.storage.stageit import StageIt
-from tests.unit.storage.saying import saying
+from tests.unit.storage.saying import saying, service
 
 URL, OTHER = "srm://srm.archive.test:8443/lofar/a", "srm://srm.archive.test:8443/lofar/b"
 
@@ -73,3 +75,54 @@ def test_what_does_not_help_is_told_and_may_be_asked_again(status: int, content:
 
 def test_only_whole_requests_are_released() -> None:
     assert StageIt(saying(200, {})).pinning(URL).release is Release.REQUEST
+
+
+def macaroon(folder: str) -> str:
+    return base64.urlsafe_b64encode(f"0010location T1\n0020cid path:{folder}\n".encode()).decode().rstrip("=")
+
+
+OURS, OF_OTHERS = macaroon("/pnfs/lofar"), macaroon("/pnfs/others")
+
+
+def opening(links: object, *macaroons: str) -> StageIt:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=links)
+        told = {"request": {"macaroons": [{"content": one} for one in macaroons]}}
+        return httpx.Response(200, json={"data": told})
+
+    return StageIt(service(answer))
+
+
+def test_a_file_is_read_over_https_with_the_macaroon_for_its_folder() -> None:
+    links = ["https://door.archive.test:2880/pnfs/lofar/b", "https://door.archive.test:2880/pnfs/lofar/a"]
+    ways = opening(links, OF_OTHERS, OURS).ways("7", [URL])
+    assert ways == {URL: Way("https://door.archive.test:2880/pnfs/lofar/a", OURS)}
+
+
+def test_where_no_macaroon_names_the_folder_the_first_one_is_taken() -> None:
+    ways = opening(["https://door.archive.test/lofar/a"], OF_OTHERS, OURS).ways("7", [URL])
+    assert ways[URL].token == OF_OTHERS
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://door.archive.test/lofar/a",
+        "https://janneke@door.archive.test/lofar/a",
+        "https:///lofar/a",
+        "https://door.archive.test/a",
+        "https://door.archive.test/lofar/b",
+    ],
+)
+def test_a_link_that_is_not_for_the_file_or_not_safe_is_not_followed(link: str) -> None:
+    assert opening([link], OURS).ways("7", [URL]) == {}
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "ünd"])
+def test_what_is_no_macaroon_is_not_shown_to_anybody(token: str) -> None:
+    assert opening(["https://door.archive.test/lofar/a"], token).ways("7", [URL]) == {}
+
+
+def test_a_request_without_a_number_opens_nothing() -> None:
+    assert opening([], OURS).ways("../7", [URL]) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lofargrid_runner.contract import InputFile
 
 from lofargrid.backends.htcondor.folders import Folders
 from lofargrid.errors import BackendError
@@ -33,6 +34,20 @@ def test_an_attempt_is_new_once_and_has_ended_when_its_end_was_told(folders: Fol
     assert (folders.is_there(one.attempt), folders.has_ended(one.attempt)) == (True, False)
     folders.put_away(one.attempt)
     assert (folders.is_there(one.attempt), folders.has_ended(one.attempt)) == (False, True)
+
+
+def test_a_token_travels_beside_the_job_and_stands_in_no_text(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("MDAxsecret")
+    one = spec(tmp_path)
+    entry = InputFile("raw", "", "https://door.example/a", "in.MS", token=str(tmp_path / "token"))
+    folders.make(one.attempt)
+    carried, _ = folders.write(one._replace(inputs=(entry,)))
+    folder = folders.active / one.attempt
+    assert "token0" in carried
+    assert (folder / "token0").read_text() == "MDAxsecret"
+    job = (folder / "job.json").read_text()
+    assert '"token0"' in job
+    assert "secret" not in job
 
 
 def test_a_folder_that_cannot_be_made_is_told(folders: Folders, tmp_path: Path) -> None:
