@@ -5,6 +5,7 @@ Source: StageIT's user guide, and its public client library lofar_stager_api.
 
 import base64
 import json
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -110,10 +111,10 @@ class StageIt:
 
 def _way(url: str, links: Sequence[str], macaroons: Sequence[str]) -> Way | None:
     """The link to a file, and the macaroon that is for its folder or, if none says so, the first one."""
-    path = plain_path(url)
+    path = posixpath.normpath(plain_path(url))
     for link in links:
         parts = urlsplit(link)
-        place = unquote(parts.path)
+        place = posixpath.normpath(unquote(parts.path))
         plain = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc
         if plain and (place.endswith(path) or path.endswith(place)) and place.count("/") > 1:
             good = [one for one in macaroons if re.fullmatch(r"[A-Za-z0-9_=+/-]+", one)]

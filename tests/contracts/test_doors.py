@@ -270,4 +270,4 @@ def test_a_macaroon_opens_its_folder_and_nothing_else_and_only_for_its_time(
     refused = read("closed")
     assert (refused.reason, refused.stage) == (Reason.CREDENTIAL_REFUSED, "stage-in")
     assert "HTTP 403" in refused.detail
-    assert read("open", "PT1S").reason is Reason.CREDENTIAL_EXPIRED
+    assert read("open", "PT1S").reason == Reason.CREDENTIAL_EXPIRED

@@ -150,7 +150,7 @@ def test_what_lies_on_the_tapes_of_two_archives_is_made_into_products_by_a_pool_
         assert service.online() == set(), "nothing stays pinned"
     assert {site for (site,) in asked(desk, "SELECT DISTINCT site FROM attempts")} == {"archive", "university"}
     are_brought(desk, archive, output)
-    is_done(desk, undisturbed, "root", "https")
+    is_done(desk, undisturbed, "root", "https", "davs")
 
 
 def test_a_token_of_stageit_and_no_certificate_are_enough(

@@ -100,6 +100,12 @@ def test_a_file_is_read_over_https_with_the_macaroon_for_its_folder() -> None:
     assert ways == {URL: Way("https://door.archive.test:2880/pnfs/lofar/a", OURS)}
 
 
+def test_slashes_that_mean_nothing_make_no_other_file_of_it() -> None:
+    twice = URL.replace("/lofar/a", "/lofar//a")
+    ways = opening(["https://door.archive.test//pnfs/lofar/a"], OURS).ways("7", [twice])
+    assert ways[twice].token == OURS
+
+
 def test_where_no_macaroon_names_the_folder_the_first_one_is_taken() -> None:
     ways = opening(["https://door.archive.test/lofar/a"], OF_OTHERS, OURS).ways("7", [URL])
     assert ways[URL].token == OF_OTHERS
