@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pytest
 
+from lofargrid.errors import BackendError
 from lofargrid.model import Site
 from lofargrid.model import TapeService as TapeSettings
 from lofargrid.simulation.grid import Grid
@@ -182,3 +183,33 @@ def test_releasing_may_be_repeated_and_passes_over_the_unknown(archive: Archive)
         archive.recall.release(request, [*archive.taped, archive.absent])
     archive.recall.release("no such request", archive.taped[:1])
     assert archive.recall.locality(archive.taped)[archive.taped[3]] is Locality.NEARLINE
+
+
+# Who may recall
+
+
+@pytest.mark.service
+def test_who_is_not_of_the_vo_is_told_so_and_recalls_nothing(
+    vo: VO, door: Door, janneke: Holder, tmp_path: Path
+) -> None:
+    revoked = vo.authority.user("People", "Mallory")
+    vo.authority.revoke(revoked)
+    url = "srm://srm.archive.test:8443/lofar/guarded"
+    door.file("/lofar/guarded").write_text("content")
+    proxies = {
+        "HTTP 403 Forbidden: Permission denied": vo.proxy(tmp_path / "nobody", janneke),
+        "revoked": vo.proxy(tmp_path / "revoked", revoked, MEMBER),
+        "No such file or directory": tmp_path / "none",
+    }
+    with TapeService(vo, door) as service:
+        for words, proxy in proxies.items():
+            for by in ("tape-rest", "bulk"):
+                at = TapeSettings(by, f"{service.host}/{PLACES[by]}")
+                recall = driver("archive", at, proxy, lambda: TOKEN, vo.authority.certificates)
+                with pytest.raises(BackendError, match=words):
+                    recall.request([url])
+        at = TapeSettings("stageit", f"{service.host}/{PLACES['stageit']}")
+        recall = driver("archive", at, tmp_path / "none", lambda: "a made-up token", vo.authority.certificates)
+        with pytest.raises(BackendError, match="HTTP 401 Unauthorized: Invalid token"):
+            recall.request([url])
+        assert service.online() == set()
