@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from lofargrid.simulation.tape import Library
 from lofargrid.storage.base import Locality, Recall, RecallState
 from lofargrid.storage.drivers import driver
 from tests.grid.authority import Holder
-from tests.grid.door import Door
+from tests.grid.door import Door, commands
 from tests.grid.tape import TOKEN, TapeService
 from tests.grid.voms import MEMBER, VO
 
@@ -213,3 +215,29 @@ def test_who_is_not_of_the_vo_is_told_so_and_recalls_nothing(
         with pytest.raises(BackendError, match="HTTP 401 Unauthorized: Invalid token"):
             recall.request([url])
         assert service.online() == set()
+
+
+# What others see
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("by", PLACES)
+def test_gfal2_sees_what_was_brought_and_what_was_let_go(
+    by: str, doubled: Callable[[str], DoubledArchive], vo: VO, tmp_path: Path
+) -> None:
+    archive = doubled(by)
+    programs = commands(tmp_path)
+    environment = {**os.environ, **vo.environment, "X509_USER_PROXY": str(tmp_path / "x509up")}
+
+    def status() -> str:
+        url = f"davs{archive.service.host.removeprefix('https')}/lofar/{tmp_path.name}/0"
+        words = [str(programs / "gfal-xattr"), url, "user.status"]
+        said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        return said.stdout.strip()
+
+    assert status() == "NEARLINE"
+    request = archive.recall.request(archive.taped[:1])
+    archive.patience()
+    assert status() == "ONLINE_AND_NEARLINE"
+    archive.recall.release(request, archive.taped[:1])
+    assert status() == "NEARLINE"

@@ -105,6 +105,9 @@ class TapeService:
             return Locality.ABSENT
         return Locality.ONLINE if path in self.online() else Locality.NEARLINE
 
+    def size(self, path: str) -> int:
+        return self._door.file(path).stat().st_size
+
     def beside(self, folder: str) -> list[str] | None:
         there = self._door.file(f"{folder.rstrip('/')}/")
         return [f"{folder.rstrip('/')}/{one.name}" for one in sorted(there.iterdir())] if there.is_dir() else None

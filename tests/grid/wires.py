@@ -29,7 +29,12 @@ class Answer:
 
 
 class Tapes(Protocol):
-    """What stands behind: by path, and never in trouble."""
+    """What stands behind: by path, and never in trouble. ``url`` is where it speaks Tape REST."""
+
+    @property
+    def url(self) -> str: ...
+
+    def size(self, path: str) -> int: ...
 
     def where(self, path: str) -> Locality: ...
 
@@ -55,6 +60,8 @@ def answered(tapes: Tapes, method: str, target: str, content: Any) -> Answer:
     """What a service says to a call, whichever protocol it is of."""
     parts = urlsplit(target)
     path = unquote(parts.path)
+    if path == "/.well-known/wlcg-tape-rest-api":
+        return Answer(200, {"sitename": "T1", "endpoints": [{"uri": tapes.url, "version": "v1", "metadata": {}}]})
     for start, wire in ((TAPE_REST, tape_rest), (DCACHE, bulk), (STAGEIT, stageit)):
         if path.startswith(start):
             asked = {key: values[-1] for key, values in parse_qs(parts.query).items()}
@@ -69,6 +76,7 @@ STAGEIT = "/stageit/api/staging/"
 
 def tape_rest(tapes: Tapes, method: str, place: str, content: Any, _: Mapping[str, str]) -> Answer:
     """WLCG Tape REST, version 1."""
+    place = place.rstrip("/")  # gfal2 puts one there
     if (method, place) == ("POST", "archiveinfo"):
         return Answer(200, [_info(tapes, path) for path in content["paths"][:MOST_TOLD]])
     if (method, place) == ("POST", "stage"):
@@ -175,10 +183,10 @@ def _namespace(tapes: Tapes, path: str, asked: Mapping[str, str]) -> Answer:
     return Answer(200, _attributes(tapes, path, asked))
 
 
-def _attributes(tapes: Tapes, path: str, asked: Mapping[str, str]) -> dict[str, str]:
+def _attributes(tapes: Tapes, path: str, asked: Mapping[str, str]) -> dict[str, object]:
     words = {Locality.ONLINE: "ONLINE_AND_NEARLINE", Locality.NEARLINE: "NEARLINE", Locality.LOST: "LOST"}
     locality = {"fileLocality": words[tapes.where(path)]} if asked.get("locality") == "true" else {}
-    return {"fileType": "REGULAR", **locality}
+    return {"fileType": "REGULAR", "size": tapes.size(path), "mtime": 0, "creationTime": 0, **locality}
 
 
 def stageit(tapes: Tapes, method: str, place: str, content: Any, _: Mapping[str, str]) -> Answer:

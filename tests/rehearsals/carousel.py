@@ -62,6 +62,7 @@ class Archive:
     """
 
     grid: Grid
+    url: str = "https://t1.example/api/v1/tape"
     released: dict[str, float] = field(default_factory=dict)
     most_files: int = 0
     _files: dict[str, list[str]] = field(default_factory=dict)
@@ -69,6 +70,9 @@ class Archive:
     def where(self, path: str) -> Locality:
         file = self.grid.files.get(f"{HOST}{path}")
         return file.locality if file else Locality.ABSENT
+
+    def size(self, path: str) -> int:
+        return FILE_BYTES
 
     def beside(self, folder: str) -> list[str] | None:
         there = [url.removeprefix(HOST) for url in self.grid.files.inside(f"{HOST}{folder}")]
