@@ -24,7 +24,7 @@ from side_by_side import MEMORY, compare, timed, verdict
 
 from lofargrid.recipes.sandboxes import pack_runner
 from tests.grid.authority import Authority
-from tests.grid.door import Door, commands, clients_prefix
+from tests.grid.door import Door, clients_prefix, commands
 from tests.grid.voms import MEMBER, VO
 
 TARGET = 1 / 0.9
