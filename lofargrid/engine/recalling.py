@@ -24,7 +24,7 @@ from lofargrid.tracker.records import RecallLevel, RecallRecord
 SOON_S = 5.0
 EVERY_S = 60.0
 """How often a service is asked: soon after something went on, and then less and less often."""
-PATIENCE_S = 12 * 3600.0
+PATIENCE_S = 6 * 3600.0
 """After this time a file is asked for once more: requests are known to hang for ever."""
 COMING_S = 1800.0
 """After this time a file that its request has brought, and that is not there, is asked for once more."""
@@ -228,9 +228,8 @@ class Recalling:
         for site, those in sorted(wishes.items()):
             service = self._sites[site].recall or TapeService("", "")
             most_bytes = min(MOST_BYTES, service.window_gb * 1e9 * MOST_OF_WINDOW)
-            for request, renewed in _by_request(those, held).items():
-                for part in self._requests(recall, renewed, most_bytes):
-                    self._guarded(partial(self._renew, recall, request, part))
+            for part in self._requests(recall, _placed(those, held), most_bytes):
+                self._guarded(partial(self._ask_again, recall, part, held))
             there = [Held(url, held[url].size_bytes, held[url].readers) for url in at.get(site, ())]
             admitted = window.admit(those, there, service.window_gb * 1e9, service.window_files)
             for part in self._requests(recall, admitted, most_bytes):
@@ -255,8 +254,19 @@ class Recalling:
             self._tracker.note_recalls(files, request, self._moves.now(), until)
         self._pause_s = SOON_S
 
+    def _ask_again(self, recall: Recall, files: Mapping[str, int], held: Mapping[str, RecallRecord]) -> None:
+        """Ask for what does not come, and keep its place in the archive's queue: it may come by the first request yet.
+
+        Nobody releases it by that one then, so it counts until its time is over.
+        """
+        until = self._moves.now(recall.pinning(next(iter(files))).lifetime_s)
+        hanging = {url: size for url, size in files.items() if held[url].request}
+        with self._tracker.transaction():
+            self._tracker.note_doubt(hanging, self._moves.now(), until)
+        self._ask(recall, files)
+
     def _renew(self, recall: Recall, request: str, files: Mapping[str, int]) -> None:
-        """Ask once more, and then let go what the first request holds or still waits for."""
+        """Ask once more for what has come, and then let it go as far as the first request holds it."""
         self._ask(recall, files)
         release = recall.pinning(next(iter(files))).release
         over = release is Release.FILE or (
@@ -323,18 +333,15 @@ class Recalling:
             self._guard.tell("recall", error)
 
 
-def _by_request(wishes: Sequence[Wish], held: Mapping[str, RecallRecord]) -> dict[str, list[Wish]]:
-    """What is wished for and has its place in the window already, by the request that has not brought it."""
-    found: dict[str, list[Wish]] = defaultdict(list)
+def _placed(wishes: Sequence[Wish], held: Mapping[str, RecallRecord]) -> list[Wish]:
+    """What is wished for and has its place in the window already; each file in one wish only."""
     seen: set[str] = set()
+    found: list[Wish] = []
     for wish in wishes:
-        parts: dict[str, dict[str, int]] = defaultdict(dict)
-        for url, size in wish.files.items():
-            if url in held and url not in seen:
-                parts[held[url].request][url] = size
-                seen.add(url)
-        for request, files in parts.items():
-            found[request].append(replace(wish, files=files))
+        files = {url: size for url, size in wish.files.items() if url in held and url not in seen}
+        seen |= files.keys()
+        if files:
+            found.append(replace(wish, files=files))
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lofargrid.engine.recalling import PATIENCE_S
 from tests.rehearsals.carousel import DRIVERS, FAULTY, JOB_S, LIBRARY, Ride, as_many_told, ride
 
 SEEDS = os.environ.get("LOFARGRID_CAROUSEL_SEEDS", "")
@@ -21,8 +22,8 @@ SMALL: dict[str, Any] = {"observations": 3, "subbands": 40, "library": replace(L
 SIZE = {**(LARGE if SEEDS else SMALL), "window_tb": WINDOW_TB}
 # Before the first job begins, and after the last file has come; of a large one it is not worth counting.
 FILL_S = 0.0 if SEEDS else LIBRARY.mount_s + JOB_S
-FAULTS_S = 0.0 if SEEDS else 6 * 3600.0
-"""A small one is as good as over when a service that is away comes back."""
+FAULTS_S = 0.0 if SEEDS else PATIENCE_S + 3600.0
+"""A small one is as good as over when a request that hangs is made again."""
 
 
 @pytest.fixture(autouse=True)

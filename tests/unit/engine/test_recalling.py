@@ -312,6 +312,11 @@ def test_what_a_service_has_forgotten_is_asked_for_again(tmp_path: Path, service
     service.forget()
     world.tick(later_s=MINUTE_S)
     assert service.asked() == [[], [url(101)]]
+    service.come(url(101))
+    world.tick(2, later_s=MINUTE_S)
+    for number in (100, 101):
+        ends(world, number)
+    assert world.tracker.recalls()[1:] == [], "it did not come by the forgotten one"
 
 
 def test_a_file_that_failed_is_asked_for_again_and_in_the_end_given_up(tmp_path: Path, service: ScriptedRecall) -> None:
@@ -348,7 +353,12 @@ def test_a_request_that_hangs_is_made_once_more_after_a_while(tmp_path: Path, se
     assert len(service.requests) == 1
     world.tick(later_s=3 * MINUTE_S)
     assert len(service.requests) == 2
-    assert service.released == [("request-0", url(100))], "nor is it waited for"
+    assert service.released == [], "it keeps its place in the archive's queue"
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    ends(world, 100)
+    assert service.released == [("request-1", url(100))]
+    assert len(world.tracker.recalls()) == 1, "the first request may hold it still"
 
 
 def test_what_came_long_ago_and_is_still_to_be_read_is_asked_for_once_more(
