@@ -1,12 +1,16 @@
 """Whether a production's storages let its user read and write, before anything is entered."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lofargrid.cli.session import Session, now
+from lofargrid.cli.text import seconds_text
 from lofargrid.config import Settings
 from lofargrid.credentials.staging import read_token
+from lofargrid.documents.production import CredentialDocument
 from lofargrid.documents.sites import LOCAL, SCHEMES, locator
 from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.recipes.recipe import Recipe
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 _OPEN = ("file", "https")
 """What may be open to everybody."""
 _TRIAL = ".lofargrid-trial"
+_MARGIN_MIN = 10
+"""For what a job stores after its payload."""
 
 
 class Access:
@@ -33,8 +39,15 @@ class Access:
         self._proxy: Proxy | None = None
         self._writable: set[str] = set()
 
-    def require(self, recipe: Recipe) -> None:
+    def require(self, recipe: Recipe, wanted: CredentialDocument) -> None:
         """Refuse storages that jobs could not speak to, or that would not let them in.
+
+        Parameters
+        ----------
+        recipe
+            The production.
+        wanted
+            What it asks of the proxy.
 
         Raises
         ------
@@ -45,10 +58,15 @@ class Access:
         _require_protocols(recipe)
         self._require_token()
         guarded = next(self._guarded(recipe), None)
-        if guarded is None:
+        if guarded is None and wanted == CredentialDocument():
             return
         settings = self._session.settings
         self._proxy = self._proxy or _good_proxy(settings)
+        faults = list(_shortcomings(self._proxy, recipe, wanted, now()))
+        if faults:
+            raise InputError(*faults)
+        if guarded is None:
+            return
         if recipe.backend != LOCAL and settings.proxy is None:
             remedy = f"Say that they are: export LOFARGRID_PROXY={self._proxy.path}"
             what = f"{guarded.what} is for those with a proxy, and jobs are not given yours"
@@ -88,6 +106,26 @@ class Access:
             remedy = "Show a proxy with the role of your VO that may, or name another folder"
             raise InputError(Fault(f"{output} cannot be written: {error}", remedy, field="output")) from None
         self._writable.add(around)
+
+
+def _shortcomings(proxy: "Proxy", recipe: Recipe, wanted: CredentialDocument, at: datetime) -> Iterator[Fault]:
+    """What a proxy lacks that a production asks for, or that its longest job needs."""
+    if wanted.vo and proxy.vo != wanted.vo:
+        remedy = f"Make one by voms-proxy-init -voms {wanted.vo}"
+        yield Fault(f"the proxy is of {proxy.vo or 'no VO'}, not of {wanted.vo}", remedy, field="credential.vo")
+    if wanted.role and not any(one.endswith(f"/Role={wanted.role}") for one in proxy.fqans):
+        remedy = (
+            f"Make one by voms-proxy-init -voms {wanted.vo or proxy.vo}:/{wanted.vo or proxy.vo}/Role={wanted.role}"
+        )
+        yield Fault(f"the proxy does not have the role {wanted.role}", remedy, field="credential.role")
+    longest_min = max(step.resources.walltime_min for step in recipe.pipeline.steps.values()) + _MARGIN_MIN
+    left_s = (proxy.good_until - at).total_seconds()
+    needed_s = max(wanted.hours * 3600, longest_min * 60)
+    if left_s < needed_s:
+        why = "as it asks for" if wanted.hours * 3600 >= longest_min * 60 else "which its longest job may take"
+        what = f"the proxy is good for {seconds_text(left_s)} more, not for {seconds_text(needed_s)}, {why}"
+        remedy = f"Make one by voms-proxy-init -valid {math.ceil(needed_s / 3600) + 1}:00"
+        yield Fault(what, remedy, field="credential.hours" if wanted.hours else "")
 
 
 def _require_protocols(recipe: Recipe) -> None:

@@ -111,7 +111,7 @@ class Reading:
             recipe = self.recipe(row)
             if strict:
                 with told_of(self.like):
-                    self._access.require(recipe)
+                    self._access.require(recipe, row.document.credential)
         except InputError as error:
             self.faults += row.told_of(error.faults, str(self.like))
             return None

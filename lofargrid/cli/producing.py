@@ -279,7 +279,7 @@ def _enter_production(session: Session, file: Path, replan: bool, probe: int | N
     # Which subbands a probe takes depends on what is found of them.
     if replan or stands == plans.NEW or (probe and stands != plans.UNCHANGED):
         with told_of(file):
-            Access(session).require(whole)
+            Access(session).require(whole, document.credential)
         whole = _inspected(session, whole, file)
         recipe = probe_of(whole, probe) if probe else whole
     tracker = session.tracker()

@@ -31,10 +31,19 @@ class Policy(Document):
     keep_intermediates: bool = False
 
 
+class CredentialDocument(Document):
+    """What a production asks of its user's proxy; ``hours`` is how long it is to be good for at least."""
+
+    vo: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{0,100}$")] = ""
+    role: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{0,100}$")] = ""
+    hours: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] = 0.0
+
+
 class ProductionDocument(Document):
     """production.yaml, as its writer wrote it.
 
-    ``priority`` and ``max_running`` say when its jobs run and not what they make: they are no part of the recipe.
+    ``priority``, ``max_running`` and ``credential`` say when and by whose leave its jobs run and not what they make:
+    they are no part of the recipe.
     """
 
     production: str
@@ -46,6 +55,7 @@ class ProductionDocument(Document):
     backend: BackendName = "local"
     sites: str | list[str] = "all"
     policy: Policy = Policy()
+    credential: CredentialDocument = CredentialDocument()
     priority: int = 0
     max_running: int | None = None
 
@@ -56,7 +66,7 @@ class ProductionDocument(Document):
             raise ValueError(f"{shown(name)} may hold letters, digits, - and _ only, 64 at most")
         return name
 
-    @field_validator("parameters", "policy", mode="before")
+    @field_validator("parameters", "policy", "credential", mode="before")
     @classmethod
     def _nothing_set(cls, value: Any) -> Any:
         """A key whose lines are all commented out sets nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +53,44 @@ def test_with_a_good_one_they_are_entered(seat: Seat, proxy: Path, janneke: Hold
 
 def test_what_is_open_to_everybody_needs_none(seat: Seat, proxy: Path) -> None:
     seat("submit", listed(seat, "https://host/a"))
+
+
+# What a production asks of a proxy
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (
+            {"vo": "lofar"},
+            "credential.vo: the proxy is of no VO, not of lofar. Make one by voms-proxy-init -voms lofar",
+        ),
+        ({"role": "production"}, "credential.role: the proxy does not have the role production. Make one by voms-"),
+        ({"hours": 48}, "credential.hours: the proxy is good for 11 h 59 min more, not for 48 h 0 min, as it asks for"),
+    ],
+)
+def test_what_a_production_asks_of_a_proxy_is_looked_at_before_anything_is_entered(
+    seat: Seat, proxy: Path, janneke: Holder, asked: dict[str, object], told: str
+) -> None:
+    written(proxy, signed(janneke), janneke)
+    seat.write(credential=asked)
+    assert re.search(rf"production\.yaml:\d+: {re.escape(told)}", seat("submit", "production.yaml", code=2).err)
+    assert seat("status").out == ""
+
+
+def test_a_proxy_that_ends_before_the_longest_job_may_is_refused(seat: Seat, proxy: Path, janneke: Holder) -> None:
+    written(proxy, signed(janneke, hours=0.1), janneke)
+    said = seat("submit", listed(seat, "davs://host/a"), code=2).err
+    assert "the proxy is good for 5 min" in said
+    assert "which its longest job may take. Make one by voms-proxy-init -valid " in said
+
+
+def test_what_a_production_asks_of_a_proxy_makes_no_other_recipe(seat: Seat, proxy: Path, janneke: Holder) -> None:
+    written(proxy, signed(janneke), janneke)
+    seat.write()
+    seat("submit", "production.yaml")
+    seat.write(credential={"hours": 1})
+    seat("submit", "production.yaml")
 
 
 # Products on a storage
