@@ -109,13 +109,15 @@ class Recalling:
         now = self._clock()
         if self._recall is None:
             return
+        due = self._asked is None or (now - self._asked).total_seconds() >= self._pause_s
+        if due:
+            self._asked, self._troubles = now, []
+        for error in self._troubles:
+            self._guard.tell("recall", error)
         if not self._troubles:
             self._release(self._recall)
-        if self._asked and (now - self._asked).total_seconds() < self._pause_s:
-            for error in self._troubles:
-                self._guard.tell("recall", error)
+        if not due:
             return
-        self._asked, self._troubles = now, []
         self._pause_s = min(2 * self._pause_s, EVERY_S)
         self._extend(self._recall)
         self._waits = {job_id: self._waits.get(job_id) or self._wish(job_id) for job_id in self._tracker.recalling()}
@@ -130,6 +132,8 @@ class Recalling:
         wish = Wish(production.id, self._on_tape(self._recipes.of(production), job), production.priority)
         with self._tracker.transaction():
             self._tracker.note_readers(job_id, wish.files)
+        if self._keys:
+            self._keys.forget(list(wish.files))  # one that was tried before may have ended
         return wish
 
     def _go_on(self, recall: Recall, wanted: Mapping[int, Mapping[str, int]]) -> None:
@@ -308,7 +312,7 @@ class Recalling:
     def _note_levels(self) -> None:
         """Write down what lies on the disks before the tapes, for those who ask how it goes."""
         now = self._moves.now()
-        last = {one.site: one for one in self._tracker.recall_levels()}
+        last = {one.site: one for one in self._tracker.last_levels()}
         levels = {site: replace(one, at=now, on_disk_bytes=0, awaited_bytes=0) for site, one in last.items()}
         for one in self._tracker.recalls():
             site = self._site_of(one.url)

@@ -141,6 +141,11 @@ class Recalls(Jobs):
         if not last or tuple(last[0])[2:] != astuple(level)[2:]:
             self.write("INSERT OR REPLACE INTO recall_levels VALUES (?, ?, ?, ?, ?)", *astuple(level))
 
+    def last_levels(self) -> list[RecallLevel]:
+        """What was noted last of each site."""
+        sql = "SELECT site, max(at), on_disk_bytes, awaited_bytes, brought_bytes FROM recall_levels GROUP BY site"
+        return [RecallLevel(*row) for row in self.rows(sql)]
+
     def recall_levels(self) -> list[RecallLevel]:
         """What the tapes had on disk over time, by site."""
         return [RecallLevel(*row) for row in self.rows("SELECT * FROM recall_levels ORDER BY site, at")]

@@ -391,6 +391,31 @@ def test_the_service_of_one_site_does_not_keep_back_another(tmp_path: Path, serv
     assert service.asked() == [[url(102, "JUELICH")], [url(100)]]
 
 
+def test_what_is_read_is_let_go_although_another_site_does_not_answer(tmp_path: Path, service: ScriptedRecall) -> None:
+    world = on_tape(tmp_path, service, {100: url(100), 102: url(102, "JUELICH")})
+    service.down = "SURF"
+    service.come(url(102, "JUELICH"))
+    world.tick(2, later_s=MINUTE_S)
+    ends(world, 102)
+    assert service.released == [("request-0", url(102, "JUELICH"))]
+
+
+def test_a_job_that_is_tried_again_reads_with_a_new_token(tmp_path: Path, service: ScriptedRecall) -> None:
+    service.how = Pinning(Release.REQUEST, opens=True)
+    service.opening[url(100)] = Way("https://door.example/SB100", "old")
+    world = on_tape(tmp_path, service, {100: url(100)})
+    service.come(url(100))
+    world.tick(2, later_s=MINUTE_S)
+    world.backend.run(name(100))
+    world.backend.fail(name(100), Reason.CREDENTIAL_EXPIRED)
+    service.opening[url(100)] = Way("https://door.example/SB100", "new")
+    world.tick()
+    world.tick(4, later_s=2 * 3600.0)
+    assert len(world.backend.specs) == 2
+    (one,) = world.backend.spec(name(100)).inputs
+    assert Path(one.token).read_text() == "new"
+
+
 def test_a_file_is_kept_until_the_last_job_that_reads_it_has_ended(tmp_path: Path, service: ScriptedRecall) -> None:
     world = on_tape(tmp_path, service, {100: url(100)})
     world.enter(recipe([subband(100, url=url(100))], {"other": FIRST}, production="other"))
