@@ -162,6 +162,9 @@ class Recalling:
                 else:
                     waiting[job_id] = {url: size for url, size in files.items() if url in nearline}
         self._admit(recall, waiting)
+        self._waits = {
+            job_id: wish for job_id, wish in self._waits.items() if job_id in waiting or job_id not in wanted
+        }
 
     def _open(self, recall: Recall, where: dict[str, Locality]) -> None:
         """Keep how files are read that came, where their request opens them; what it did not bring it does not open."""
