@@ -1,9 +1,11 @@
 """The verbs about files: get, compare, demo-data."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +13,9 @@ import typer
 
 from lofargrid.cli.choosing import choose_production
 from lofargrid.cli.session import Session
-from lofargrid.cli.text import bytes_text, note, table
+from lofargrid.cli.text import bytes_text, note, seconds_text, table
 from lofargrid.errors import Fault, InputError
+from lofargrid.model import StoredOutput
 from lofargrid.names import file_url, is_here, path_of
 from lofargrid.storage.local import checksum
 
@@ -40,6 +43,12 @@ def get(
     context: typer.Context,
     production: Annotated[str, typer.Argument(metavar="PRODUCTION", help="A production.")],
     into: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to bring its products.")] = Path(),
+    link: Annotated[
+        bool, typer.Option("--link", help="Print links that open in a browser, and bring nothing.")
+    ] = False,
+    hours: Annotated[
+        float, typer.Option("--for", metavar="HOURS", min=0.1, max=168, help="How long the links are good for.")
+    ] = 24,
 ) -> int:
     """Bring the products and their provenance to a folder.
 
@@ -51,6 +60,8 @@ def get(
     if not files:
         note(f"{production} has no products yet")
         return 1
+    if link:
+        return _links(session, production, files, timedelta(hours=hours))
     storage = session.storage()
     for file in files:
         target = into.absolute() / file.filename
@@ -61,6 +72,24 @@ def get(
             note(f"{target}: {bytes_text(file.size_bytes)}, adler32 {file.adler32} verified")
         storage.write(file_url(f"{target}.json"), storage.read(f"{file.published}.json"))
         print(target)
+    return 0
+
+
+def _links(session: Session, production: str, files: Sequence[StoredOutput], lasts: timedelta) -> int:
+    """Print a link to each product."""
+    from lofargrid.storage import links
+    from lofargrid.storage.web import plain_client, web_client
+
+    elsewhere = [file.published for file in files if not file.published.startswith(("davs://", "https://"))]
+    if elsewhere:
+        remedy = f"Links are for what lies on davs://; bring it here: get {production} FOLDER"
+        raise InputError(Fault(f"there are no links to {elsewhere[0]}", remedy, field="--link"))
+    settings = session.settings
+    opened = partial(web_client, proxy=settings.own_proxy, authorities=settings.authorities)
+    unknown = partial(plain_client, authorities=settings.authorities)
+    for file in files:
+        print(links.link(file.published, opened, unknown, lasts))
+    note(f"whoever has a link can read that product, and nothing else, for {seconds_text(lasts.total_seconds())}")
     return 0
 
 

@@ -20,30 +20,31 @@ class MisfitError(Exception):
 
 
 class Service:
-    """A web service that is asked about the files of a site.
+    """A web service that is asked about files.
 
     Parameters
     ----------
-    site
-        Whose tapes these are.
+    called
+        How messages name it.
     opened
         Gives a client that speaks to the service, with what the user is known by now; its base URL is that of the API.
     """
 
-    def __init__(self, site: str, opened: Callable[[], httpx.Client]) -> None:
-        self._site = site
+    def __init__(self, called: str, opened: Callable[[], httpx.Client]) -> None:
+        self._called = called
         self._opened = opened
 
     def answer(
         self, method: str, place: str, content: object = None, passed_over: Collection[int] = (),
-        asked: Mapping[str, str] | None = None,
+        asked: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:  # fmt: skip
         """Make a call.
 
         Parameters
         ----------
-        method, place, content, asked
-            What is asked for: the place below the base URL, the content as JSON, the query.
+        method, place, content, asked, headers
+            What is asked for: the place below the base URL, the content as JSON or, if it is a text, as it is, the
+            query.
         passed_over
             Status codes that are an answer too.
 
@@ -53,7 +54,8 @@ class Service:
             It answers that it will not.
         """
         with self._opened() as client:
-            answer = client.request(method, place, json=content, params=asked)
+            given = {"content": content} if isinstance(content, str) else {"json": content}
+            answer = client.request(method, place, params=asked, headers=headers, **given)
         if not answer.is_success and answer.status_code not in passed_over:
             refused = answer.is_client_error or answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
             raise MisfitError(f"HTTP {answer.status_code} {answer.reason_phrase}{_said(answer)}", refused)
@@ -82,7 +84,7 @@ class Service:
         else:
             return
         kind = BackendError if before else UncertainError
-        raise kind(f"asked the tape service of {self._site} {what}: {why}")
+        raise kind(f"asked {self._called} {what}: {why}")
 
 
 def plain(request: str) -> str:

@@ -25,7 +25,8 @@ def driver(site: str, service: TapeService, proxy: Path, token: Callable[[], str
     authorities
         Whose certificates are believed.
     """
+    called = f"the tape service of {site}"
     if service.by == "stageit":
-        return StageIt(Service(site, partial(token_client, service.at, token, authorities)))
-    known = Service(site, partial(web_client, service.at, proxy, authorities))
+        return StageIt(Service(called, partial(token_client, service.at, token, authorities)))
+    known = Service(called, partial(web_client, service.at, proxy, authorities))
     return BulkRequests(known) if service.by == "bulk" else TapeRest(known)

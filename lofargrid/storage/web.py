@@ -22,6 +22,11 @@ def web_client(url: str, proxy: Path, authorities: Path) -> httpx.Client:
     return _client(url, context, {})
 
 
+def plain_client(url: str, authorities: Path) -> httpx.Client:
+    """Open a client that shows nothing of the user."""
+    return _client(url, _trusting(authorities), {})
+
+
 def token_client(url: str, token: Callable[[], str], authorities: Path) -> httpx.Client:
     """Open a client that shows a token, as it is now, in the way of Django's services."""
     return _client(url, _trusting(authorities), {"Authorization": f"Token {token()}"})

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from lofargrid_runner.called import has_expired
 from lofargrid_runner.contract import InputFile, OutputFile, Reason, Report
 from lofargrid_runner.runner import Setting, run
 
+from lofargrid.errors import BackendError
 from lofargrid.recipes.sandboxes import pack_runner
+from lofargrid.storage.links import link
+from lofargrid.storage.web import plain_client, web_client
 from tests.grid.authority import Holder
 from tests.grid.disk import DISK_MB, NEEDS_MOUNT, small_disk
 from tests.grid.door import Door, commands
@@ -271,3 +278,27 @@ def test_a_macaroon_opens_its_folder_and_nothing_else_and_only_for_its_time(
     assert (refused.reason, refused.stage) == (Reason.CREDENTIAL_REFUSED, "stage-in")
     assert "HTTP 403" in refused.detail
     assert read("open", "PT1S").reason == Reason.CREDENTIAL_EXPIRED
+
+
+def test_a_link_opens_one_file_for_a_while_to_those_without_a_certificate(
+    tmp_path: Path, vo: VO, door: Door, proxies: dict[str, Path]
+) -> None:
+    for name in ("field.fits", "other.fits"):
+        put(door, f"products/{name}", b"content")
+    trusting = ssl.create_default_context(capath=vo.authority.certificates)
+    opened = partial(web_client, proxy=proxies["member"], authorities=vo.authority.certificates)
+
+    def status(url: str) -> int:
+        return httpx.get(url, verify=trusting).status_code
+
+    unknown = partial(plain_client, authorities=vo.authority.certificates)
+    made = link(f"{door.davs}/products/field.fits", opened, unknown, timedelta(hours=1))
+    assert httpx.get(made, verify=trusting).content == b"content"
+    assert status(made.replace("field.fits", "other.fits")) == 403
+    assert status(made.partition("?")[0]) == 403
+    assert httpx.put(made, content=b"more", verify=trusting).status_code == 403
+    short = link(f"{door.davs}/products/other.fits", opened, unknown, timedelta(seconds=2))
+    until(lambda: status(short) == 403, "its time is not over")
+    nobody = partial(opened, proxy=proxies["nobody"])
+    with pytest.raises(BackendError, match="asked localhost for a link to davs://"):
+        link(f"{door.davs}/products/other.fits", nobody, unknown, timedelta(hours=1))

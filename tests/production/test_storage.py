@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.grid.authority import Authority
@@ -121,6 +124,11 @@ def test_the_demo_reads_through_both_doors_and_leaves_its_products_on_the_storag
     change(desk, output=output)
     desk("run", "production.yaml")
     are_brought(desk, archive, output)
+    links = desk("get", "field", "--link", "--for", "1").out.split()
+    trusting = ssl.create_default_context(capath=archive.vo.authority.certificates)
+    opened = {urlsplit(link).path.rpartition("/")[2]: httpx.get(link, verify=trusting).content for link in links}
+    assert opened == {name: (archive.door.file(output) / name).read_bytes() for name in opened}
+    assert len(opened) == len(asked(desk, "SELECT 1 FROM files WHERE published <> ''"))
     is_done(desk, undisturbed, "root", "davs")
 
 

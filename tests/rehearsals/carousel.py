@@ -116,7 +116,9 @@ def over_the_wire(by: str, archive: Archive, refusals: float, stream: random.Ran
 
     kind, place = DRIVERS[by]
     transport = httpx.MockTransport(answer)
-    service = Service("T1", lambda: httpx.Client(base_url=f"https://t1.example{place}", transport=transport))
+    service = Service(
+        "the tape service of T1", lambda: httpx.Client(base_url=f"https://t1.example{place}", transport=transport)
+    )
     driver = StageIt(service, archive.grid.clock.now) if kind is StageIt else kind(service)
     return Tapes({"T1": driver}, lambda url: "T1" if url.startswith(HOST) else "")
 

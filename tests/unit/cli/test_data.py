@@ -29,6 +29,12 @@ def test_what_is_there_already_is_not_brought_twice_and_what_is_damaged_is(finis
     assert (tmp_path / "L654321-SAP000-all.txt").read_bytes() == b""
 
 
+def test_there_are_links_to_what_lies_on_a_grid_storage_only(finished: Seat) -> None:
+    said = finished("get", "field", "--link", code=2).err
+    assert said.startswith("--link: there are no links to file:///")
+    assert "Links are for what lies on davs://; bring it here: get field FOLDER" in said
+
+
 def test_without_a_folder_products_come_to_where_you_are(finished: Seat) -> None:
     finished("get", "field")
     brought = finished.desk / "L654321-SAP000-all.txt"

@@ -13,7 +13,10 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 def service(handler: Handler) -> Service:
     """The service of SURF, whose server answers so."""
-    return Service("SURF", lambda: httpx.Client(base_url="https://host/api/", transport=httpx.MockTransport(handler)))
+    return Service(
+        "the tape service of SURF",
+        lambda: httpx.Client(base_url="https://host/api/", transport=httpx.MockTransport(handler)),
+    )
 
 
 def saying(status: int, content: object, headers: dict[str, str] | None = None) -> Service:

@@ -97,7 +97,9 @@ def test_a_name_that_a_service_gives_a_request_leads_nowhere_else() -> None:
 
 
 def test_without_a_proxy_nobody_is_asked(tmp_path: Path) -> None:
-    recall = TapeRest(Service("SURF", lambda: web_client("https://localhost:1", tmp_path / "none", tmp_path)))
+    recall = TapeRest(
+        Service("the tape service of SURF", lambda: web_client("https://localhost:1", tmp_path / "none", tmp_path))
+    )
     with pytest.raises(BackendError, match="No such file or directory"):
         recall.locality([URL])
 
