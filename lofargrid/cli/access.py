@@ -1,13 +1,14 @@
 """Whether a production's storages let its user read and write, before anything is entered."""
 
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lofargrid.cli.session import Session, now
-from lofargrid.cli.text import seconds_text
+from lofargrid.cli.text import note, seconds_text
 from lofargrid.config import Settings
 from lofargrid.credentials.staging import read_token
 from lofargrid.documents.production import CredentialDocument
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _OPEN = ("file", "https")
 """What may be open to everybody."""
 _TRIAL = ".lofargrid-trial"
+_LONG_S = 5.0
 _MARGIN_MIN = 10
 """For what a job stores after its payload."""
 
@@ -99,12 +101,17 @@ class Access:
         if _scheme(output) == "file" or around in self._writable:
             return
         storage, trial = self._session.storage(), f"{output}/{_TRIAL}"
+        waiting = threading.Timer(_LONG_S, note, [f"waiting for the storage of {output} ..."])
+        waiting.daemon = True
+        waiting.start()
         try:
             storage.write(trial, b"lofargrid looks whether it may write here\n")
             storage.delete(trial)
         except BackendError as error:
             remedy = "Show a proxy with the role of your VO that may, or name another folder"
             raise InputError(Fault(f"{output} cannot be written: {error}", remedy, field="output")) from None
+        finally:
+            waiting.cancel()
         self._writable.add(around)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lofargrid.cli import progress
+from lofargrid.cli import access, progress
 from tests.grid.authority import Holder
 from tests.grid.proxies import signed, written
 from tests.unit.cli.seat import Listener, Seat
@@ -112,6 +112,16 @@ def test_an_output_that_cannot_be_written_is_refused_with_its_line(
     assert "production.yaml:7: output: davs://localhost:1/lofar/out cannot be written: cannot copy to davs://" in said
     assert "Show a proxy with the role of your VO that may, or name another folder" in said
     assert seat("status").out == ""
+
+
+def test_a_storage_that_takes_its_time_is_told_to_be_waited_for(
+    seat: Seat, proxy: Path, janneke: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_LONG_S", 0.0)
+    written(proxy, signed(janneke), janneke)
+    seat.write(output="davs://localhost:1/lofar/out")
+    said = seat("submit", "production.yaml", code=2).err
+    assert said.startswith("waiting for the storage of davs://localhost:1/lofar/out ...\n")
 
 
 def test_all_productions_of_a_campaign_are_told_of_it_by_their_cells(seat: Seat, proxy: Path, janneke: Holder) -> None:
