@@ -69,13 +69,14 @@ class Way:
     proxies: dict[str, Path]
 
     def run(
-        self, holder: str = "member", stall_s: float = 60, work: Path | None = None, **changes: object
+        self, holder: str = "member", stall_s: float = 60, work: Path | None = None, pause_s: float = 0.1,
+        **changes: object,
     ) -> Report:  # fmt: skip
         attempt = self.attempt
         attempt.environment["X509_USER_PROXY"] = str(self.proxies[holder])
         attempt.write(tools=(self.tool,), **changes)
         place = str(work or attempt.work)
-        setting = Setting(str(attempt.folder), place, attempt.environment, pause_s=0.1, stall_s=stall_s)
+        setting = Setting(str(attempt.folder), place, attempt.environment, pause_s=pause_s, stall_s=stall_s)
         return run(attempt.spec, setting)
 
     def url(self, name: str) -> str:
@@ -218,6 +219,20 @@ def test_a_link_that_breaks_in_the_middle_is_taken_up_and_the_file_is_whole(way:
     assert report.succeeded, report.detail
     if way.tool in ("curl", "https"):  # the others may mend it by themselves
         assert "goes on at byte" in way.attempt.log
+
+
+def test_a_storage_that_is_started_again_in_the_middle_costs_no_file(way: Way, door: Door) -> None:
+    put(door, "a.h5", LARGE)
+    port = int(way.start.split("/")[2].partition(":")[2])
+
+    def restart() -> None:
+        door.stop()
+        door.start()
+
+    with breaking(port, len(LARGE) // 2, then=restart) as begins:
+        url = way.url("a.h5").replace(f":{port}/", f":{begins}/")
+        report = way.run(pause_s=2.0, inputs=(plain(url, adler32=adler(LARGE)),))
+    assert report.succeeded, report.detail
 
 
 @pytest.mark.parametrize(

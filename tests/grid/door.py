@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 from base64 import encodebytes
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lofargrid.storage.web import web_client
@@ -91,6 +92,8 @@ class Door:
         self.store = self.folder / "store"
         self._ports = {"root": free_port(), "https": free_port()}
         self._process: subprocess.Popen[bytes] | None = None
+        # What is to end with us ends with the thread that started it.
+        self._starter = ThreadPoolExecutor(1)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -131,6 +134,7 @@ class Door:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._starter.shutdown()
         shutil.rmtree(self.folder)
 
     def start(self) -> None:
@@ -143,7 +147,10 @@ class Door:
             "X509_CERT_DIR": str(self.folder / "certificates"),
             "X509_VOMS_DIR": str(self.folder / "vomsdir"),
         }
-        self._process = subprocess.Popen(words, cwd=self.folder, env=environment, start_new_session=True)
+        begun = self._starter.submit(
+            subprocess.Popen, words, cwd=self.folder, env=environment, start_new_session=True
+        )  # fmt: skip
+        self._process = begun.result()
         until(lambda: all(map(listens, self._ports.values())), f"the door does not open, see {self.folder}")
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ import http.server
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.grid.authority import Holder
 
@@ -15,10 +15,11 @@ CHUNK_BYTES = 1 << 16
 
 
 @contextlib.contextmanager
-def breaking(port: int, *lives: int) -> Iterator[int]:
+def breaking(port: int, *lives: int, then: Callable[[], object] = lambda: None) -> Iterator[int]:
     """A way to a port of this machine whose connections break: each number is how many bytes one of them brings.
 
-    Connections that are asked for beyond these live as long as they like. Yields the port that it begins at.
+    Connections that are asked for beyond these live as long as they like. ``then`` is called before one breaks. Yields
+    the port that it begins at.
     """
     left = list(lives)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -27,22 +28,29 @@ def breaking(port: int, *lives: int) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 while True:
                     near, _ = server.accept()
-                    far = socket.create_connection(("127.0.0.1", port))
+                    try:
+                        far = socket.create_connection(("127.0.0.1", port))
+                    except OSError:
+                        near.close()
+                        continue
                     for source, target, limit in ((near, far, None), (far, near, left.pop(0) if left else None)):
-                        threading.Thread(target=_pass_on, args=(source, target, limit), daemon=True).start()
+                        threading.Thread(target=_pass_on, args=(source, target, limit, then), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)  # accept hears of it
 
 
-def _pass_on(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+def _pass_on(
+    source: socket.socket, target: socket.socket, limit: int | None, then: Callable[[], object]
+) -> None:  # fmt: skip
     with contextlib.suppress(OSError):
         while data := source.recv(CHUNK_BYTES):
             target.sendall(data if limit is None else data[:limit])
             if limit is not None:
                 limit -= len(data)
                 if limit <= 0:
+                    then()
                     break
     for one in (source, target):
         with contextlib.suppress(OSError):
