@@ -44,7 +44,7 @@ voms: .venv/dev ## unpack the VOMS clients that the tests make proxies with
 storage: .venv/dev ## unpack XRootD and gfal2 for the storage that the tests start
 	@.ci/install-storage
 
-grid: .venv/dev wsclean htcondor slurm ## a pool of three sites to play with; Ctrl-C takes it down
+grid: .venv/dev wsclean htcondor slurm voms storage ## a pool of three sites and a storage to play with; Ctrl-C takes it down
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m tests.grid.play
 
 demo: setup ## make a small observation pair, reprocess it, show the image and the fluxes

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import yaml
 
+from tests.grid.authority import Authority
+from tests.grid.door import Door, commands
 from tests.grid.opening import prefix
 from tests.grid.pool import Node, Pool
 from tests.grid.slurm import Slurm, slurm_prefix
+from tests.grid.tape import TapeService
+from tests.grid.voms import MEMBER, PRODUCTION, VO
 
 NODES = (Node("archive", "wn1"), Node("university", "wn2"), Node("broken", "wn3", broken=True))
+SURLS = "srm://srm.archive.test:8443/lofar"
 LIMITS = {"backend": "htcondor", "slots": 2, "cores": 2, "memory_mb": 8000, "scratch_mb": 20000}
 TO_TRY = """\
 Up are a pool of three sites (archive, university, and broken, where every job fails) and a Slurm cluster, whose nodes
@@ -33,35 +38,68 @@ and in a third one, with the same settings, while it runs:
     ./submit.py sites broken
 
 Take one of Slurm's job ids for {id} in `./submit.py why {id}`, `./submit.py pilots drain {id}`, or `scancel {id}`.
+
+The archive also has a storage, guarded by a VO, whose files are on tape. To put the inputs there and the products, and
+make them once more:
+
+    ./submit.py proxy
+    mv '{folder}'/data/*.tar '{store}'
+    sed -i 's|^L9|{surls}/L9|' '{folder}'/data/*.surls
+    sed -i 's|^production: .*|production: from-tape|; s|^output: .*|output: {davs}/products|' \
+        '{folder}/data/production.yaml'
+    ./submit.py run '{folder}/data/production.yaml'
+
+    ./submit.py tape
+    ./submit.py get from-tape --link
+    gfal-ls -l {davs}/products
+
 Ctrl-C takes all of it down.
 """
 
 
 def main() -> None:
     """Keep a grid until somebody has enough of it."""
+    with tempfile.TemporaryDirectory(prefix="lofargrid-grid-") as name:
+        _keep(Path(name))
+
+
+def _keep(folder: Path) -> None:
+    vo = VO(folder, Authority(folder))
+    clients = commands(folder)
+    node = {**vo.environment, "PATH": f"{clients}:{os.environ['PATH']}"}
     with (
-        tempfile.TemporaryDirectory(prefix="lofargrid-grid-") as name,
-        Pool(prefix(), NODES) as pool,
+        Pool(prefix(), NODES, job_environment=node) as pool,
         Slurm(slurm_prefix(), "wn5.cluster.lofargrid.test") as slurm,
+        Door(vo, "archive") as door,
+        TapeService(vo, door, delay_s=20.0) as tapes,
     ):
-        folder = Path(name)
-        (folder / "sites.yaml").write_text(yaml.safe_dump({"sites": _sites(pool, slurm)}))
+        (folder / "sites.yaml").write_text(yaml.safe_dump({"sites": _sites(pool, slurm, door, tapes, vo)}))
+        proxy = vo.proxy(folder / "x509up", vo.authority.user("Janneke"), PRODUCTION, MEMBER)
         settings = {
             **pool.environment,
+            **vo.environment,
+            "LOFARGRID_PROXY": str(proxy),
+            "X509_USER_PROXY": str(proxy),
             "LOFARGRID_SITES": f"{folder}/sites.yaml",
             "LOFARGRID_DATA": f"{folder}/tracker",
         }
         paths = settings["PATH"].removesuffix(os.environ["PATH"])
-        settings["PATH"] = f"{slurm.commands}:{paths}$PATH"
+        settings["PATH"] = f"{clients}:{slurm.commands}:{paths}$PATH"
         exports = "\n".join(f'    export {key}="{value}"' for key, value in settings.items())
-        print(TO_TRY.format(exports=exports, folder=folder, id="ID"), flush=True)
+        places = {"folder": folder, "store": door.store / "lofar", "surls": SURLS, "davs": door.davs}
+        print(TO_TRY.format(exports=exports, id="ID", **places), flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
-def _sites(pool: Pool, slurm: Slurm) -> dict[str, object]:
+def _sites(pool: Pool, slurm: Slurm, door: Door, tapes: TapeService, vo: VO) -> dict[str, object]:
     pilots = {"through": "slurm", "at_most": 1, "memory_mb": 4000, "scratch_mb": 1000, "idle_min": 1,
-              "logs": str(slurm.logs), "htcondor": str(pool.prefix)}  # fmt: skip
-    return {"archive": {"tier": 1, **LIMITS}, "university": LIMITS, "broken": LIMITS,
+              "logs": str(slurm.logs), "htcondor": str(pool.prefix), "environment": vo.environment}  # fmt: skip
+    storage = {
+        "prefixes": [SURLS],
+        "doors": {"davs": door.addresses["davs"]},
+        "recall": {"by": "tape-rest", "at": tapes.url},
+    }
+    return {"archive": {"tier": 1, **LIMITS, **storage}, "university": LIMITS, "broken": LIMITS,
             "cluster": {**LIMITS, "pilots": pilots}}  # fmt: skip
 
 
