@@ -55,9 +55,9 @@ def write_secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def until(so: Callable[[], bool], trouble: str) -> None:
+def until(so: Callable[[], bool], trouble: str, patience_s: float = PATIENCE_S) -> None:
     """Wait for what other processes do; there is nothing of ours to wait on."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not so():
         assert time.monotonic() < deadline, trouble
         select.select([], [], [], 0.05)

@@ -71,7 +71,8 @@ def are_gone(grid: Grid, desk: Desk) -> None:
     """No pilot of a desk is in the pool, in Slurm, in a process or on a disk."""
     sql = "SELECT id FROM pilots UNION SELECT pilot FROM attempts WHERE pilot <> ''"
     names = {str(one) for (one,) in asked(desk, sql)}
-    until(lambda: not grid.pool.pilots() & names and not processes_of(names), f"still there: {names}")
+    # One that came when nothing waited any more leaves by itself, when it has been idle for long enough.
+    until(lambda: not grid.pool.pilots() & names and not processes_of(names), f"still there: {names}", 2 * PATIENCE_S)
     until(lambda: not [one for one in pilots_of(desk) if one["state"] in UNENDED], "some have not ended")
     assert grid.slurm.queue() == []
     assert [one for name in names for one in work_folders(name)] == []
