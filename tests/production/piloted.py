@@ -13,7 +13,7 @@ import pytest
 
 from tests.grid.opening import opened_pool
 from tests.grid.pool import Pool
-from tests.grid.processes import until
+from tests.grid.processes import PATIENCE_S, until
 from tests.grid.slurm import Slurm, slurm_prefix
 from tests.production.conftest import Desk
 from tests.production.soundness import asked
