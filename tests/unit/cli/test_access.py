@@ -72,14 +72,14 @@ def test_what_is_open_to_everybody_needs_none(seat: Seat, proxy: Path) -> None:
 def test_what_a_production_asks_of_a_proxy_is_looked_at_before_anything_is_entered(
     seat: Seat, proxy: Path, janneke: Holder, asked: dict[str, object], told: str
 ) -> None:
-    written(proxy, signed(janneke), janneke)
+    written(proxy, signed(janneke, hours=11.99), janneke)
     seat.write(credential=asked)
     assert re.search(rf"production\.yaml:\d+: {re.escape(told)}", seat("submit", "production.yaml", code=2).err)
     assert seat("status").out == ""
 
 
 def test_a_proxy_that_ends_before_the_longest_job_may_is_refused(seat: Seat, proxy: Path, janneke: Holder) -> None:
-    written(proxy, signed(janneke, hours=0.1), janneke)
+    written(proxy, signed(janneke, hours=0.095), janneke)
     said = seat("submit", listed(seat, "davs://host/a"), code=2).err
     assert "the proxy is good for 5 min" in said
     assert "which its longest job may take. Make one by voms-proxy-init -valid " in said
