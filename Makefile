@@ -63,7 +63,7 @@ test: .venv/dev wsclean htcondor slurm voms storage ## all tests, with the real 
 test-fast: .venv/dev ## tests without the science tools' whole runs
 	@PATH="$$PWD/.venv/bin:$$PATH" $(python) -m pytest -q -n 2 --dist loadfile -m 'not service'
 
-soak: .venv/dev wsclean htcondor slurm voms storage ## the full counts: 10,000 seeds of simulated campaigns, 50 kills of the real demo, 30 through a pool, every way to a storage, 20 carousels of ten observations; two hours
+soak: .venv/dev wsclean htcondor slurm voms storage ## the full counts: 10,000 seeds of simulated campaigns, 50 kills of the real demo, 30 through a pool, every way to a storage, 20 carousels of ten observations; hours
 	@export PATH="$$PWD/.venv/bin:$$PATH" LOFARGRID_SEEDS=10000 LOFARGRID_PROCESSES=2 LOFARGRID_FORECASTS=40 LOFARGRID_KILLS=50 LOFARGRID_POOL_KILLS=30 LOFARGRID_COLLECTOR_GONE_S=60 LOFARGRID_MACHINE_EXAMPLES=2000 LOFARGRID_EVERY_WAY=1 LOFARGRID_CAROUSEL_SEEDS=20 && \
 	$(python) -m pytest -s tests/rehearsals tests/production/test_crash.py tests/production/test_htcondor.py tests/contracts/test_storages.py tests/unit/tracker/test_machine.py
 

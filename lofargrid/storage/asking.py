@@ -1,6 +1,6 @@
 """What drivers of tape services have in common: calls that answer, or fail in a way that may be asked again."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -95,6 +95,12 @@ def plain(request: str) -> str:
 def plain_path(url: str) -> str:
     """The path of a file as services know it: with one slash before it, however a URL writes it."""
     return "/" + path_of(url).lstrip("/")
+
+
+def parts(urls: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """Divide files among calls, each for so many at most."""
+    for first in range(0, len(urls), most):
+        yield urls[first : first + most]
 
 
 def trouble_of(error: str) -> Locality:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from lofargrid.storage.asking import MisfitError, Service, plain, plain_path
+from lofargrid.storage.asking import MisfitError, Service, parts, plain, plain_path
 from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 AT_ONCE = 500
@@ -80,7 +80,7 @@ class BulkRequests:
     def request(self, urls: Sequence[str]) -> str:
         """See `Recall.request`."""
         arguments = {"lifetime": f"{_PINNING.lifetime_s:.0f}", "lifetimeUnit": "SECONDS"}
-        return " ".join(self._bulk("PIN", part, arguments) for part in _parts(urls))
+        return " ".join(self._bulk("PIN", part, arguments) for part in parts(urls, AT_ONCE))
 
     def _bulk(self, activity: str, urls: Sequence[str], arguments: Mapping[str, str]) -> str:
         targets = [plain_path(url) for url in urls]
@@ -148,8 +148,3 @@ def _recalled(told: Mapping[str, Any]) -> Recalled:
     state = _STATES.get(word, RecallState.QUEUED)
     detail = str(told.get("errorMessage") or word.lower())
     return Recalled(state, detail if state is RecallState.FAILED else "")
-
-
-def _parts(urls: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(urls), AT_ONCE):
-        yield urls[first : first + AT_ONCE]

@@ -3,12 +3,12 @@
 Source: the specification "WLCG Tape REST API", version 1, and what dCache's manual says of its own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 
-from lofargrid.storage.asking import MisfitError, Service, plain, plain_path, trouble_of
+from lofargrid.storage.asking import MisfitError, Service, parts, plain, plain_path, trouble_of
 from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 AT_ONCE = 500
@@ -51,7 +51,7 @@ class TapeRest:
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         """See `Recall.locality`."""
         found: dict[str, Locality] = {}
-        for part in _parts(urls):
+        for part in parts(urls, AT_ONCE):
             found |= self._localities(part)
         return found
 
@@ -107,8 +107,3 @@ def _recalled(told: Mapping[str, Any]) -> Recalled:
     word = told.get("state") or ("COMPLETED" if told.get("onDisk") else "FAILED" if error else "STARTED")
     state = _STATES.get(word, RecallState.QUEUED)
     return Recalled(state, (error or word.lower()) if state is RecallState.FAILED else "")
-
-
-def _parts(urls: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(urls), AT_ONCE):
-        yield urls[first : first + AT_ONCE]
