@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from lofargrid.credentials.staging import read_token
 from lofargrid.documents.production import CredentialDocument
 from lofargrid.documents.sites import LOCAL, SCHEMES, locator
 from lofargrid.errors import BackendError, Fault, InputError
+from lofargrid.model import Subband
 from lofargrid.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Access:
             token; an output that may not be written.
         """
         _require_protocols(recipe)
-        self._require_token()
+        if any(map(self._opens(), recipe.subbands)):
+            read_token(self._session.settings.staging)
         guarded = next(self._guarded(recipe), None)
         if guarded is None and wanted == CredentialDocument():
             return
@@ -75,17 +77,17 @@ class Access:
             raise InputError(replace(guarded, what=what, remedy=remedy))
         self._require_writable(recipe.output)
 
-    def _require_token(self) -> None:
-        if any(one.by == "stageit" for one in self._session.tape_services().values()):
-            read_token(self._session.settings.staging)
+    def _opens(self) -> Callable[[Subband], bool]:
+        """Tell which inputs StageIT opens, with what it gives for a request."""
+        opened = {name for name, one in self._session.tape_services().items() if one.by == "stageit"}
+        site_of = locator(self._session.sites())
+        return lambda one: bool(opened) and site_of(one.url) in opened
 
     def _guarded(self, recipe: Recipe) -> Iterator[Fault]:
         """The places that ask for a proxy, and where they are named."""
-        services = self._session.tape_services()
-        opened = {name for name, one in services.items() if one.by == "stageit"}  # by what StageIT gives with a request
-        site_of = locator(self._session.sites())
+        opens = self._opens()
         for one in recipe.subbands:
-            if _scheme(one.url) not in _OPEN and not (opened and site_of(one.url) in opened):
+            if _scheme(one.url) not in _OPEN and not opens(one):
                 yield Fault(one.url, file=one.source, line=one.line)
         if _scheme(recipe.output) != "file":
             yield Fault(recipe.output, field="output")

@@ -156,6 +156,12 @@ def test_a_token_of_stageit_opens_what_a_proxy_would(seat: Seat, by_stageit: Pat
     assert "there is no proxy" in seat("submit", listed(seat, "srm://other/a", production="more"), code=2).err
 
 
+def test_a_token_that_is_not_needed_is_not_looked_at(seat: Seat, by_stageit: Path) -> None:
+    by_stageit.touch(mode=0o644)
+    seat.write()
+    seat("submit", "production.yaml")
+
+
 def test_a_token_that_others_can_read_is_refused_before_anything_is_entered(seat: Seat, by_stageit: Path) -> None:
     by_stageit.touch(mode=0o644)
     said = seat("submit", listed(seat, "srm://host/a"), code=2).err
