@@ -49,6 +49,10 @@ class BackendError(LofarGridError):
     transient = True
 
 
+class ExpiredError(BackendError):
+    """The user's credential has ended, or would before what is to be done: what needs it waits for a new one."""
+
+
 class UncertainError(BackendError):
     """A call whose answer got lost: it may have been carried out all the same."""
 

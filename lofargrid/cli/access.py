@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,20 +12,16 @@ from lofargrid.cli.text import note, seconds_text
 from lofargrid.config import Settings
 from lofargrid.credentials.staging import read_token
 from lofargrid.documents.production import CredentialDocument
-from lofargrid.documents.sites import LOCAL, SCHEMES, locator
+from lofargrid.documents.sites import LOCAL, SCHEMES
 from lofargrid.errors import BackendError, Fault, InputError
-from lofargrid.model import Subband
+from lofargrid.recipes.guarded import guarded, proxy_min
 from lofargrid.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from lofargrid.credentials.proxy import Proxy
 
-_OPEN = ("file", "https")
-"""What may be open to everybody."""
 _TRIAL = ".lofargrid-trial"
 _LONG_S = 5.0
-_MARGIN_MIN = 10
-"""For what a job stores after its payload."""
 
 
 class Access:
@@ -59,43 +55,24 @@ class Access:
             token; an output that may not be written.
         """
         _require_protocols(recipe)
-        if any(map(self._opens(), recipe.subbands)):
+        if any(map(self._session.opens(), recipe.subbands)):
             read_token(self._session.settings.staging)
-        guarded = next(self._guarded(recipe), None)
-        if guarded is None and wanted == CredentialDocument():
+        reached = self._session.reached()
+        place = next(guarded(recipe, reached, self._session.opens()), None)
+        if place is None and wanted == CredentialDocument():
             return
         settings = self._session.settings
         self._proxy = self._proxy or _good_proxy(settings)
         faults = list(_shortcomings(self._proxy, recipe, wanted, now()))
         if faults:
             raise InputError(*faults)
-        if guarded is None:
+        if place is None:
             return
         if recipe.backend != LOCAL and settings.proxy is None:
             remedy = f"Say that they are: export LOFARGRID_PROXY={self._proxy.path}"
-            what = f"{guarded.what} is for those with a proxy, and jobs are not given yours"
-            raise InputError(replace(guarded, what=what, remedy=remedy))
+            what = f"{place.what} is for those with a proxy, and jobs are not given yours"
+            raise InputError(replace(place, what=what, remedy=remedy))
         self._require_writable(recipe.output)
-
-    def _opens(self) -> Callable[[Subband], bool]:
-        """Tell which inputs StageIT opens, with what it gives for a request."""
-        opened = {name for name, one in self._session.tape_services().items() if one.by == "stageit"}
-        site_of = locator(self._session.sites())
-        return lambda one: bool(opened) and site_of(one.url) in opened
-
-    def _guarded(self, recipe: Recipe) -> Iterator[Fault]:
-        """The places that ask for a proxy, and where they are named."""
-        opens = self._opens()
-        for one in recipe.subbands:
-            if _scheme(one.url) not in _OPEN and not opens(one):
-                yield Fault(one.url, file=one.source, line=one.line)
-        if _scheme(recipe.output) != "file":
-            yield Fault(recipe.output, field="output")
-        if recipe.backend != LOCAL:
-            reached = self._session.reached()
-            for site in (reached[name] for name in recipe.allowed(reached)):
-                if site.scratch and _scheme(site.scratch) != "file":
-                    yield Fault(f"{site.scratch}, the scratch of {site.name},", field="sites")
 
     def _require_writable(self, output: str) -> None:
         """Write to a storage and take it away again: nothing else tells what a role may do there."""
@@ -127,7 +104,7 @@ def _shortcomings(proxy: "Proxy", recipe: Recipe, wanted: CredentialDocument, at
             f"Make one by voms-proxy-init -voms {wanted.vo or proxy.vo}:/{wanted.vo or proxy.vo}/Role={wanted.role}"
         )
         yield Fault(f"the proxy does not have the role {wanted.role}", remedy, field="credential.role")
-    longest_min = max(step.resources.walltime_min for step in recipe.pipeline.steps.values()) + _MARGIN_MIN
+    longest_min = max(map(proxy_min, recipe.pipeline.steps.values()))
     left_s = (proxy.good_until - at).total_seconds()
     needed_s = max(wanted.hours * 3600, longest_min * 60)
     if left_s < needed_s:

@@ -23,6 +23,7 @@ from lofargrid.ticking import hold_tick
 from lofargrid.tracker import Tracker
 
 _PATIENT_TICKS = 20
+_LASTING_TICKS = 2 * _PATIENT_TICKS
 _PAUSE_S = 0.25
 _CELLS = {
     JobState.WAITING: ("·", "dim"),
@@ -133,12 +134,12 @@ def _tick_through(session: Session, tracker: Tracker, goal: Goal, show: Callable
             if goal.ended() and not (tick.troubles or tick.carrying):
                 engine.tick()  # lets the backend forget what it told last
                 return ""
-            idle = idle + 1 if _idle(tracker, tick) else 0
+            idle = idle + 1 if _idle(tracker, tick) and (goal.ended() or not tick.held) else 0
             if idle and not tick.troubles and goal.paused():
                 return f"{goal.name} is paused; `resume {goal.name}` starts it again"
             if idle > _PATIENT_TICKS and tick.troubles:
                 return in_a_line(tick.troubles)
-            if line := troubled.by(tick.troubles):
+            if line := troubled.by(tick):
                 note(line)
             backend.wait(_PAUSE_S)
     finally:
@@ -160,15 +161,19 @@ def _idle(tracker: Tracker, tick: Tick) -> bool:
 
 
 class Troubled:
-    """Says once what troubles, when it has lasted longer than a run without work waits for it."""
+    """Says once what troubles: a proxy that ended at once, others when they last longer than a run waits for them."""
 
     def __init__(self) -> None:
         self._ticks = 0
+        self._hushed = 0
 
-    def by(self, troubles: Sequence[str]) -> str:
+    def by(self, tick: Tick) -> str:
         """Take the troubles of a tick; give the line to tell, or nothing."""
-        self._ticks = self._ticks + 1 if troubles else 0
-        return f"{in_a_line(troubles)}; jobs that run go on" if self._ticks == 2 * _PATIENT_TICKS else ""
+        self._ticks = self._ticks + 1 if tick.troubles else 0
+        tells = not self._hushed and (tick.held or self._ticks == _LASTING_TICKS)
+        # Whether something is held may come and go with the jobs that end meanwhile.
+        self._hushed = _LASTING_TICKS if tick.held else max(self._hushed - 1, 0)
+        return f"{in_a_line(tick.troubles)}; jobs that run go on" if tells else ""
 
 
 def in_a_line(troubles: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,21 +14,23 @@ from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import NAMES, lack_of, open_backend
 from lofargrid.cli.text import note
 from lofargrid.config import Settings
+from lofargrid.credentials.leave import Leave
 from lofargrid.credentials.staging import read_token
 from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import LOCAL, SHIPPED, choose, read_sites, site_of, transfer_url
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, locator, read_sites, site_of, transfer_url
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
 from lofargrid.inspection import inspect, refuse_unless_enough
-from lofargrid.model import Site, TapeService
+from lofargrid.model import Site, Subband, TapeService
 from lofargrid.names import file_url, is_here, path_of
 from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
+from lofargrid.recipes.guarded import guarded
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.storage.base import Recall, Storage
 from lofargrid.storage.everywhere import Everywhere
@@ -132,6 +134,12 @@ class Session:
             if site.recall and (site.recall.by != "stageit" or with_token)
         }
 
+    def opens(self) -> Callable[[Subband], bool]:
+        """Tell which inputs StageIT opens, with what it gives for a request."""
+        opened = {name for name, one in self.tape_services().items() if one.by == "stageit"}
+        place = locator(self.sites())
+        return lambda one: bool(opened) and place(one.url) in opened
+
     def recall(self) -> Recall | None:
         """The tape services of all sites; None if no site has one."""
         services = self.tape_services()
@@ -175,6 +183,15 @@ class Session:
                 known[recipe.software] = release, tool_versions(release, os.environ.get("PATH", os.defpath))
             return known[recipe.software]
 
+        reached, opens = self.reached(), self.opens()
+        asking: dict[tuple[str, str], bool] = {}
+
+        def asks(recipe: Recipe) -> bool:
+            key = recipe.production, recipe.hash
+            if key not in asking:
+                asking[key] = any(guarded(recipe, reached, opens))
+            return asking[key]
+
         return Places(
             owner=self.settings.owner,
             contact=self.settings.contact,
@@ -183,6 +200,8 @@ class Session:
             software=software,
             turl=partial(transfer_url, sites=self.sites()),
             keys=Keyring(root / "tokens"),
+            guarded=asks,
+            leave=Leave(self.settings.own_proxy, now).require,
         )
 
     def software(self, release: str) -> Software:

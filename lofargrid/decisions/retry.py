@@ -55,7 +55,7 @@ RULES: Mapping[Reason, Rule] = {
     Reason.STORAGE_UNAVAILABLE: Rule(tries=15, burns=False, wait_s=120.0, longest_wait_s=1800.0),
     Reason.STORAGE_FULL: Rule(tries=10, burns=False, wait_s=300.0),
     Reason.STAGE_OUT_FAILED: Rule(tries=3, burns=False, wait_s=2.0),
-    Reason.CREDENTIAL_EXPIRED: Rule(tries=50, burns=False, wait_s=300.0),
+    Reason.CREDENTIAL_EXPIRED: Rule(tries=50, burns=False, wait_s=60.0, longest_wait_s=1800.0),
     Reason.INPUT_NEARLINE: Rule(tries=10, burns=False, wait_s=60.0),
     Reason.SUBMIT_FAILED: _NEVER,
     # The job asked for too little.

@@ -28,10 +28,14 @@ class _Trouble:
 
 @dataclass
 class Carrying:
-    """Makes calls to a storage, each under a key. What it has begun does not outlive the process."""
+    """Makes calls to a storage, each under a key. What it has begun does not outlive the process.
+
+    ``leave`` raises `ExpiredError` where the user's proxy does not let calls to grid storages be begun.
+    """
 
     storage: Storage
     clock: Callable[[], datetime]
+    leave: Callable[[float], None] = lambda minutes: None
     _going: dict[Hashable, Future[None]] = field(default_factory=dict)
     _troubles: dict[Hashable, _Trouble] = field(default_factory=dict)
     _wanted: set[Hashable] = field(default_factory=set)
@@ -64,6 +68,8 @@ class Carrying:
         ------
         BackendError, OSError
             It failed. It is tried again after a while, which doubles; until then this is raised.
+        ExpiredError
+            It is not begun before there is a new proxy.
         """
         self._wanted.add(key)
         if self._carried_out(key, urls, prepare):
@@ -81,6 +87,7 @@ class Carrying:
             if self.storage.is_near(*urls):
                 prepare()()
                 return True
+            self.leave(0)
             if len(self._going) < MOST:
                 self._going[key] = _started(prepare())
             return False

@@ -37,13 +37,14 @@ __all__ = ["Engine", "Places", "Tick"]
 class Tick:
     """What a tick did: moves made, jobs in flight, and troubles that keep something from moving.
 
-    ``carrying`` counts the calls to storages that go on.
+    ``carrying`` counts the calls to storages that go on. ``held`` says that something waits for a new proxy.
     """
 
     moves: int
     in_flight: int
     troubles: tuple[str, ...] = ()
     carrying: int = 0
+    held: bool = False
 
 
 class Engine:
@@ -91,7 +92,7 @@ class Engine:
         self._moves = moves = Moves(tracker, clock)
         self._guard = guard = Guard(moves)
         recipes = Recipes(tracker)
-        self._carrying = carrying = Carrying(storage, clock)
+        self._carrying = carrying = Carrying(storage, clock, places.leave)
         self._failing = Failing(tracker, sites, recipes, moves, rules)
         self._quarantine = Quarantine(tracker, backend, sites, moves, Prober(places.owner, places.contact))
         self._following = Following(tracker, backend, sites, recipes, moves, self._quarantine, self._failing)
@@ -99,7 +100,7 @@ class Engine:
         self._expanding = Expanding(tracker, backend, recipes, moves)
         self._recalling = Recalling(tracker, recall, sites, recipes, moves, guard, clock, places.keys)
         self._starting = Starting(tracker, sites, recipes, moves, self._recalling)
-        self._placing = Placing(tracker, sites, recipes, moves, self._quarantine, policy)
+        self._placing = Placing(tracker, sites, recipes, moves, self._quarantine, policy, places, guard)
         self._handing = Handing(tracker, backend, sites, recipes, moves, self._failing, places)
         self._scratch = Scratch(tracker, carrying, recipes, partial(_scratch_at, places, sites), moves, guard)
 
@@ -122,7 +123,8 @@ class Engine:
         self._carrying.begin()
         for name, stage in stages.items():
             self._guard.run(name, stage)
-        return Tick(self._moves.count, self._tracker.in_flight(), tuple(self._guard.troubles), self._carrying.under_way)
+        in_flight, guard = self._tracker.in_flight(), self._guard
+        return Tick(self._moves.count, in_flight, tuple(guard.troubles), self._carrying.under_way, guard.held)
 
     def _note_troubles(self) -> None:
         """Let other processes know what keeps stages from being done."""

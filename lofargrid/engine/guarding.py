@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from lofargrid.engine.moving import Moves
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, ExpiredError
 
 
 class Guard:
     """Runs the stages of a tick, and remembers what keeps them from being done.
 
     ``troubles`` are all that were met since the tick began, ``troubled`` the first of each stage, without the number
-    that the system gives an error.
+    that the system gives an error. ``held`` says that something waits for a new proxy.
 
     Parameters
     ----------
@@ -22,11 +22,12 @@ class Guard:
         self._moves = moves
         self.troubles: list[str] = []
         self.troubled: dict[str, str] = {}
+        self.held = False
 
     def begin(self) -> None:
         """Forget the last tick."""
         self._moves.count = 0
-        self.troubles, self.troubled = [], {}
+        self.troubles, self.troubled, self.held = [], {}, False
 
     def run(self, name: str, stage: Callable[[], None]) -> bool:
         """Run a stage, or a part of one; False if a service or a disk was in trouble. The next tick tries again."""
@@ -41,7 +42,9 @@ class Guard:
 
     def tell(self, name: str, error: BackendError | OSError) -> None:
         """Say what keeps a stage from being done."""
-        self.troubles.append(str(error))
+        if str(error) not in self.troubles:
+            self.troubles.append(str(error))
+        self.held = self.held or isinstance(error, ExpiredError)
         self.troubled.setdefault(name, _said(error))
 
 

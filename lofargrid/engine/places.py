@@ -15,7 +15,8 @@ class Places:
 
     ``sandbox`` gives the folder of its frozen sandbox, ``scratch`` the folder URL of its intermediates at a site,
     ``software`` its release and the versions of the tools in it. ``turl`` gives the URL by which jobs read a file,
-    where ``keys`` know no other way.
+    where ``keys`` know no other way. ``guarded`` tells whether it asks for the user's proxy, ``leave`` raises
+    `ExpiredError` where that is not good for so many minutes more.
     """
 
     owner: str
@@ -25,6 +26,8 @@ class Places:
     software: Callable[[Recipe], tuple[Software, Mapping[str, str]]]
     turl: Callable[[str], str] = str
     keys: Keys | None = None
+    guarded: Callable[[Recipe], bool] = lambda recipe: False
+    leave: Callable[[float], None] = lambda minutes: None
 
     def way(self, url: str) -> Way:
         """How jobs read a file; the token is the path of a file."""

@@ -4,12 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from lofargrid.decisions.placement import Line, Policy, Ranking, Spread, Standing, with_load
+from lofargrid.engine.guarding import Guard
 from lofargrid.engine.moving import Moves
+from lofargrid.engine.places import Places
 from lofargrid.engine.quarantining import Quarantine
 from lofargrid.engine.sourcing import demand_by
-from lofargrid.engine.turns import Key, Turns, claims_of
+from lofargrid.engine.turns import Key, Turns, claims_of, key_of
+from lofargrid.errors import ExpiredError
 from lofargrid.model import Demand, Job, Site
 from lofargrid.productions.recipes import Recipes
+from lofargrid.recipes.guarded import proxy_min
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.tracker import Tracker
 from lofargrid.tracker.records import Kind
@@ -36,11 +40,15 @@ class Placing:
         Tells which sites are shut.
     policy
         How sites are chosen.
+    places
+        Tells what asks for the user's proxy, and whether that is good for long enough.
+    guard
+        Is told of jobs that wait for a new one.
     """
 
     def __init__(
         self, tracker: Tracker, sites: Mapping[str, Site], recipes: Recipes, moves: Moves, quarantine: Quarantine,
-        policy: Policy,
+        policy: Policy, places: Places, guard: Guard,
     ) -> None:  # fmt: skip
         self._tracker = tracker
         self._sites = sites
@@ -48,6 +56,8 @@ class Placing:
         self._moves = moves
         self._quarantine = quarantine
         self._policy = policy
+        self._places = places
+        self._guard = guard
         self._slots = sum(site.slots for site in sites.values())
         self._job_s: dict[tuple[int, str], float] = {}
         self._demands: dict[int, tuple[str, Demand]] = {}
@@ -71,7 +81,8 @@ class Placing:
         nowhere: dict[str, list[str]] = {}
         pairs: list[tuple[Job, str]] = []
         # Too many to ask all at once: those asked in vain the last time let the others go first.
-        passed_over = self.stuck if len(self.stuck) >= _MOST_STUCK else ()
+        held = self._held(self._tracker.ready_kinds())
+        passed_over = held | (self.stuck if len(self.stuck) >= _MOST_STUCK else set())
         with self._tracker.transaction():
             # Who has its data at a site has the first claim on it: a stranger would copy, and make it copy elsewhere.
             for at_home in (True, False):
@@ -85,9 +96,22 @@ class Placing:
                         standings, placed = self._place(kind, count, standings, nowhere, at_home)
                         turns.took(kind, count, len(placed))
                         pairs += placed
-        self.stuck = turns.stuck
+        self.stuck = turns.stuck | held
         self.idle = {name for name, one in standings.items() if one.free and one.limit is None}
         return pairs, [f"no site can run {_some(names)}: {why}" for why, names in nowhere.items()]
+
+    def _held(self, kinds: Iterable[Kind]) -> set[Key]:
+        """The kinds of jobs that wait for a new proxy: it would end before they do."""
+        held = set()
+        for kind in kinds:
+            recipe = self._recipes.of_id(kind.production_id)
+            try:
+                if self._places.guarded(recipe):
+                    self._places.leave(proxy_min(recipe.steps[kind.step]))
+            except ExpiredError as error:
+                self._guard.tell("submit", error)
+                held.add(key_of(kind))
+        return held
 
     def _standings(self) -> dict[str, Standing]:
         closed, limits, doubtful = self._quarantine.closed(), self._quarantine.limits(), self._quarantine.doubtful()

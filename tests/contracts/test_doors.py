@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
 from lofargrid_runner.called import has_expired
 from lofargrid_runner.contract import InputFile, OutputFile, Reason, Report
 from lofargrid_runner.runner import Setting, run
@@ -24,6 +25,7 @@ from tests.grid.authority import Holder
 from tests.grid.disk import DISK_MB, NEEDS_MOUNT, small_disk
 from tests.grid.door import Door, commands
 from tests.grid.processes import until
+from tests.grid.proxies import signed, voms_extension, written
 from tests.grid.trouble import answering, breaking
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell, tar
@@ -32,6 +34,8 @@ pytestmark = pytest.mark.service
 
 WAYS = [("gfal-copy", "root"), ("gfal-copy", "davs"), ("xrdcp", "root"), ("curl", "davs"), ("https", "davs")]
 LARGE = bytes(range(256)) * 20_000
+SHORT_S = 8
+"""How long a proxy lives that is to end while a file is read: long enough for every tool to begin."""
 OUT = OutputFile("o", "o", "o.h5")
 
 
@@ -233,6 +237,19 @@ def test_a_storage_that_is_started_again_in_the_middle_costs_no_file(way: Way, d
         url = way.url("a.h5").replace(f":{port}/", f":{begins}/")
         report = way.run(pause_s=2.0, inputs=(plain(url, adler32=adler(LARGE)),))
     assert report.succeeded, report.detail
+
+
+def test_a_proxy_that_ends_in_the_middle_is_told_as_one(way: Way, door: Door, tmp_path: Path, janneke: Holder) -> None:
+    put(door, "a.h5", LARGE)
+    port = int(way.start.split("/")[2].partition(":")[2])
+    said = voms_extension(x509.load_pem_x509_certificates(way.proxies["member"].read_bytes()))
+    short = signed(janneke, hours=SHORT_S / 3600, voms=said)
+    own = written(tmp_path / "own", short, janneke)
+    over = partial(until, lambda: datetime.now(UTC) > short.certificate.not_valid_after_utc, "its time is not over")
+    with breaking(port, len(LARGE) // 2, then=over) as begins:
+        url = way.url("a.h5").replace(f":{port}/", f":{begins}/")
+        report = replace(way, proxies={"member": own}).run(inputs=(plain(url, adler32=adler(LARGE)),))
+    assert (report.reason, report.stage) == (Reason.CREDENTIAL_EXPIRED, "stage-in"), report.detail
 
 
 @pytest.mark.parametrize(

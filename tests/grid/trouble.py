@@ -15,13 +15,28 @@ CHUNK_BYTES = 1 << 16
 
 
 @contextlib.contextmanager
-def breaking(port: int, *lives: int, then: Callable[[], object] = lambda: None) -> Iterator[int]:
-    """A way to a port of this machine whose connections break: each number is how many bytes one of them brings.
+def breaking(port: int, limit: int, then: Callable[[], object] = lambda: None) -> Iterator[int]:
+    """A way to a port of this machine that breaks once: the first connection that has brought so many bytes.
 
-    Connections that are asked for beyond these live as long as they like. ``then`` is called before one breaks. Yields
-    the port that it begins at.
+    ``then`` is called before. Yields the port that it begins at.
     """
-    left = list(lives)
+    unbroken = [limit]
+
+    def bring(source: socket.socket, target: socket.socket) -> None:
+        brought = 0
+        while data := source.recv(CHUNK_BYTES):
+            brought += len(data)
+            if unbroken and brought >= limit:
+                unbroken.clear()
+                target.sendall(data[: len(data) - (brought - limit)])
+                then()
+                break
+            target.sendall(data)
+
+    def ask(source: socket.socket, target: socket.socket) -> None:
+        while data := source.recv(CHUNK_BYTES):
+            target.sendall(data)
+
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -33,25 +48,19 @@ def breaking(port: int, *lives: int, then: Callable[[], object] = lambda: None) 
                     except OSError:
                         near.close()
                         continue
-                    for source, target, limit in ((near, far, None), (far, near, left.pop(0) if left else None)):
-                        threading.Thread(target=_pass_on, args=(source, target, limit, then), daemon=True).start()
+                    for pass_on, source, target in ((ask, near, far), (bring, far, near)):
+                        threading.Thread(target=_until_closed, args=(pass_on, source, target), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)  # accept hears of it
 
 
-def _pass_on(
-    source: socket.socket, target: socket.socket, limit: int | None, then: Callable[[], object]
+def _until_closed(
+    pass_on: Callable[[socket.socket, socket.socket], None], source: socket.socket, target: socket.socket
 ) -> None:  # fmt: skip
     with contextlib.suppress(OSError):
-        while data := source.recv(CHUNK_BYTES):
-            target.sendall(data if limit is None else data[:limit])
-            if limit is not None:
-                limit -= len(data)
-                if limit <= 0:
-                    then()
-                    break
+        pass_on(source, target)
     for one in (source, target):
         with contextlib.suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)

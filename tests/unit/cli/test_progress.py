@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from lofargrid.cli.progress import Troubled, View, picture
+from lofargrid.engine.engine import Tick
 from lofargrid.states import JobState
 from lofargrid.ticking import hold_tick
 from tests.unit.cli.seat import Listener, Seat, command
@@ -101,15 +102,24 @@ def test_one_line_for_logs_has_every_step() -> None:
 
 def test_what_troubles_for_long_is_told_once_and_again_when_it_comes_back() -> None:
     troubled = Troubled()
-    lasting = [troubled.by(("the disk is full", "so is the other")) for _ in range(100)]
+    lasting = [troubled.by(Tick(0, 0, ("the disk is full", "so is the other"))) for _ in range(100)]
     assert list(filter(None, lasting)) == ["the disk is full (and 1 other trouble); jobs that run go on"]
-    assert troubled.by(()) == ""
-    assert any(troubled.by(("the disk is full",)) for _ in range(100))
+    assert troubled.by(Tick(0, 0)) == ""
+    assert any(troubled.by(Tick(0, 0, ("the disk is full",))) for _ in range(100))
 
 
 def test_what_troubles_for_a_moment_is_not_told() -> None:
     troubled = Troubled()
-    assert not any(troubled.by(("the disk is full",) if tick % 10 else ()) for tick in range(100))
+    assert not any(troubled.by(Tick(0, 0, ("the disk is full",) if tick % 10 else ())) for tick in range(100))
+
+
+def test_a_proxy_that_has_ended_is_told_at_once_and_once() -> None:
+    troubled = Troubled()
+    held = Tick(0, 0, ("the proxy has ended",), held=True)
+    assert troubled.by(held) == "the proxy has ended; jobs that run go on"
+    assert not any(troubled.by(held if tick % 3 else Tick(0, 0)) for tick in range(100))
+    assert not any(troubled.by(Tick(0, 0)) for _ in range(100))
+    assert troubled.by(held)
 
 
 # run, in a terminal and not

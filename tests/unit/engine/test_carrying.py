@@ -11,7 +11,7 @@ import pytest
 
 from lofargrid.engine import carrying
 from lofargrid.engine.carrying import Carrying
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, ExpiredError
 from lofargrid.storage.local import LocalStorage
 from tests.unit.engine_factories import START
 
@@ -124,6 +124,25 @@ def test_what_has_failed_for_long_is_not_waited_for(calls: Carrying, clock: Cloc
             asked(calls, failing)
         clock.later(carrying.LONGEST_PAUSE_S)
     assert calls.under_way == 0
+
+
+def test_without_leave_nothing_far_is_begun_and_with_it_it_is_at_once(clock: Clock) -> None:
+    made: list[int] = []
+    ended = [True]
+
+    def leave(minutes: float) -> None:
+        if ended:
+            raise ExpiredError("the proxy has ended")
+
+    calls = Carrying(Elsewhere(), clock, leave)
+    with pytest.raises(ExpiredError):
+        asked(calls, partial(made.append, 1))
+    assert calls.done("here", ("file:///a",), partial(partial, made.append, 0)), "a disk asks for none"
+    ended.clear()
+    assert not asked(calls, partial(made.append, 1))
+    settle()
+    assert asked(calls, partial(made.append, 1))
+    assert made == [0, 1]
 
 
 def test_what_nobody_asks_for_any_more_is_neither_waited_for_nor_taken_for_done_later(calls: Carrying) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lofargrid.errors import ExpiredError
 from lofargrid.model import Site, Subband
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
@@ -343,3 +344,30 @@ def test_many_kinds_that_cannot_use_a_slot_let_those_behind_them_have_a_look(tmp
     enter(world, "small", lying_at("Juelich", [100]))
     world.tick(4)
     assert where(world) == {"Juelich": 1}
+
+
+# Proxies
+
+
+def test_jobs_that_would_outlive_the_proxy_wait_for_a_new_one_and_keep_no_others_waiting(tmp_path: Path) -> None:
+    world = grid(tmp_path, site("t1"))
+    world.guarded = lambda one: one.production == "guarded"
+    good_for_min = 60.0
+
+    def leave(minutes: float) -> None:
+        if minutes > good_for_min:
+            raise ExpiredError("the proxy is good for 60 min more")
+
+    world.leave = leave
+    long, short = ({"resources": {"walltime_min": minutes}} for minutes in (55, 45))
+    enter(world, "guarded", [subband(100)], {"first": FIRST | long, "beside": FIRST | short})
+    enter(world, "open", [subband(101)], {"first": FIRST | long})
+    tick = world.tick(2)
+    assert tick.held
+    assert tick.troubles == ("the proxy is good for 60 min more",), "it is said once"
+    assert where(world, "open") == {"t1": 1}
+    assert [one.step for one in world.backend.specs.values() if one.production == "guarded"] == ["beside"]
+    good_for_min = 65.0
+    tick = world.tick()
+    assert (tick.held, tick.troubles) == (False, ())
+    assert where(world, "guarded") == {"t1": 2}
