@@ -38,7 +38,7 @@ htcondor: .venv/dev ## unpack HTCondor for the pool that the tests start
 slurm: .venv/dev ## unpack Slurm for the cluster that the tests start
 	@.ci/install-slurm
 
-voms: .venv/dev ## unpack the VOMS clients that the tests make proxies with
+voms: .venv/dev ## unpack the VOMS clients and server that the tests make proxies with
 	@.ci/install-voms
 
 storage: .venv/dev ## unpack XRootD and gfal2 for the storage that the tests start

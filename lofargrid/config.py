@@ -84,7 +84,7 @@ def _proxy(text: str | None) -> Path | None:
     if not text:
         return None
     if not re.fullmatch(r"/[A-Za-z0-9._/+@~:-]+", text):
-        remedy = "Name the file that voms-proxy-init has written, by its absolute path"
+        remedy = "Name the file that `proxy` tells, by its absolute path"
         raise InputError(Fault(f"{text!r} cannot be the path of a proxy", remedy, "LOFARGRID_PROXY"))
     return Path(text)
 

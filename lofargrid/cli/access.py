@@ -97,12 +97,10 @@ class Access:
 def _shortcomings(proxy: "Proxy", recipe: Recipe, wanted: CredentialDocument, at: datetime) -> Iterator[Fault]:
     """What a proxy lacks that a production asks for, or that its longest job needs."""
     if wanted.vo and proxy.vo != wanted.vo:
-        remedy = f"Make one by voms-proxy-init -voms {wanted.vo}"
+        remedy = f"Make one with: proxy --new --vo {wanted.vo}"
         yield Fault(f"the proxy is of {proxy.vo or 'no VO'}, not of {wanted.vo}", remedy, field="credential.vo")
     if wanted.role and not any(one.endswith(f"/Role={wanted.role}") for one in proxy.fqans):
-        remedy = (
-            f"Make one by voms-proxy-init -voms {wanted.vo or proxy.vo}:/{wanted.vo or proxy.vo}/Role={wanted.role}"
-        )
+        remedy = f"Make one with: proxy --new --role {wanted.role}"
         yield Fault(f"the proxy does not have the role {wanted.role}", remedy, field="credential.role")
     longest_min = max(map(proxy_min, recipe.pipeline.steps.values()))
     left_s = (proxy.good_until - at).total_seconds()
@@ -110,7 +108,7 @@ def _shortcomings(proxy: "Proxy", recipe: Recipe, wanted: CredentialDocument, at
     if left_s < needed_s:
         why = "as it asks for" if wanted.hours * 3600 >= longest_min * 60 else "which its longest job may take"
         what = f"the proxy is good for {seconds_text(left_s)} more, not for {seconds_text(needed_s)}, {why}"
-        remedy = f"Make one by voms-proxy-init -valid {math.ceil(needed_s / 3600) + 1}:00"
+        remedy = f"Make one with: proxy --new --valid {math.ceil(needed_s / 3600) + 1}"
         yield Fault(what, remedy, field="credential.hours" if wanted.hours else "")
 
 
@@ -134,7 +132,7 @@ def _good_proxy(settings: Settings) -> "Proxy":
     found = read_proxy(settings.own_proxy)
     doubts = Trust(settings.authorities, settings.vomsdir).doubts(found, now())
     if doubts:
-        raise InputError(*(Fault(one, "Make a new one by voms-proxy-init", str(found.path)) for one in doubts))
+        raise InputError(*(Fault(one, "Make a new one with: proxy --new", str(found.path)) for one in doubts))
     return found
 
 

@@ -37,11 +37,11 @@ class Leave:
         except (InputError, OSError) as error:
             raise ExpiredError(f"{error}; what needs it waits for that") from None
         if left <= timedelta(0):
-            raise ExpiredError(f"the proxy {self._proxy} has ended; what needs one waits for a new one")
+            raise ExpiredError(f"the proxy {self._proxy} has ended; what needs one waits for a new one: proxy --new")
         if left < timedelta(minutes=minutes):
             minutes_left = left // timedelta(minutes=1)
             what = f"the proxy {self._proxy} is good for {minutes_left} min more"
-            raise ExpiredError(f"{what}; jobs that may take {minutes:g} min wait for a new one")
+            raise ExpiredError(f"{what}; jobs that may take {minutes:g} min wait for a new one: proxy --new")
 
     def _until(self) -> datetime:
         # cryptography loads slowly: only those pay for it whose jobs ask for a proxy.

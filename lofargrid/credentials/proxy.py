@@ -73,7 +73,7 @@ def read_proxy(path: Path) -> Proxy:
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)  # of authorities' habits, for nobody here
             return _read(path, tuple(x509.load_pem_x509_certificates(content)))
     except ValueError as error:
-        remedy = "Make one by voms-proxy-init"
+        remedy = "Make one with: proxy --new"
         raise InputError(Fault(f"this is no proxy: {str(error).splitlines()[0]}", remedy, str(path))) from None
 
 

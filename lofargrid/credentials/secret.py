@@ -9,7 +9,7 @@ from lofargrid.errors import Fault, InputError
 _MOST_BYTES = 1 << 20
 
 
-def read_secret(path: Path, what: str = "proxy", remedy: str = "Make one by voms-proxy-init") -> bytes:
+def read_secret(path: Path, what: str = "proxy", remedy: str = "Make one with: proxy --new") -> bytes:
     """The content of a file with a secret. What was opened is looked at, not the name.
 
     Parameters

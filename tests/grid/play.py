@@ -16,6 +16,7 @@ from tests.grid.pool import Node, Pool
 from tests.grid.slurm import Slurm, slurm_prefix
 from tests.grid.tape import TapeService
 from tests.grid.voms import MEMBER, PRODUCTION, VO
+from tests.grid.voms_server import VomsServer
 
 NODES = (Node("archive", "wn1"), Node("university", "wn2"), Node("broken", "wn3", broken=True))
 SURLS = "srm://srm.archive.test:8443/lofar"
@@ -42,7 +43,7 @@ Take one of Slurm's job ids for {id} in `./submit.py why {id}`, `./submit.py pil
 The archive also has a storage, guarded by a VO, whose files are on tape. To put the inputs there and the products, and
 make them once more:
 
-    ./submit.py proxy
+    ./submit.py proxy --new
     mv '{folder}'/data/*.tar '{store}'
     sed -i 's|^L9|{surls}/L9|' '{folder}'/data/*.surls
     sed -i 's|^production: .*|production: from-tape|; s|^output: .*|output: {davs}/products|' \
@@ -65,6 +66,7 @@ def main() -> None:
 
 def _keep(folder: Path) -> None:
     vo = VO(folder, Authority(folder))
+    janneke = vo.authority.user("Janneke")
     clients = commands(folder)
     node = {**vo.environment, "PATH": f"{clients}:{os.environ['PATH']}"}
     with (
@@ -72,19 +74,23 @@ def _keep(folder: Path) -> None:
         Slurm(slurm_prefix(), "wn5.cluster.lofargrid.test") as slurm,
         Door(vo, "archive") as door,
         TapeService(vo, door, delay_s=20.0) as tapes,
+        VomsServer(vo, {janneke: ["production"]}) as voms,
     ):
         (folder / "sites.yaml").write_text(yaml.safe_dump({"sites": _sites(pool, slurm, door, tapes, vo)}))
-        proxy = vo.proxy(folder / "x509up", vo.authority.user("Janneke"), PRODUCTION, MEMBER)
+        proxy = vo.proxy(folder / "x509up", janneke, PRODUCTION, MEMBER)
         settings = {
             **pool.environment,
             **vo.environment,
+            **{name: value for name, value in voms.environment.items() if name != "PATH"},
+            "X509_USER_CERT": str(janneke.certificate_file),
+            "X509_USER_KEY": str(janneke.key_file),
             "LOFARGRID_PROXY": str(proxy),
             "X509_USER_PROXY": str(proxy),
             "LOFARGRID_SITES": f"{folder}/sites.yaml",
             "LOFARGRID_DATA": f"{folder}/tracker",
         }
         paths = settings["PATH"].removesuffix(os.environ["PATH"])
-        settings["PATH"] = f"{clients}:{slurm.commands}:{paths}$PATH"
+        settings["PATH"] = f"{voms.commands}:{clients}:{slurm.commands}:{paths}$PATH"
         exports = "\n".join(f'    export {key}="{value}"' for key, value in settings.items())
         places = {"folder": folder, "store": door.store / "lofar", "surls": SURLS, "davs": door.davs}
         print(TO_TRY.format(exports=exports, id="ID", **places), flush=True)

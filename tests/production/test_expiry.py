@@ -63,7 +63,7 @@ def test_what_needs_a_proxy_waits_for_a_new_one_and_goes_on_by_itself(
         ended.replace(own)
         desk.wait_for(1, "state = 'succeeded'")
         desk.wait_for(SUBBANDS - 1, "state IN ('waiting', 'ready')")
-        told = f"the proxy {own} has ended; what needs one waits for a new one"
+        told = f"the proxy {own} has ended; what needs one waits for a new one: proxy --new"
         held_back = [("publish", told), ("submit", told)]
         until(lambda: asked(desk, "SELECT stage, text FROM troubles ORDER BY 1") == held_back, "nobody was told")
         assert asked(desk, "SELECT count(*) FROM files WHERE published <> ''") == [(0,)]

@@ -35,7 +35,7 @@ def test_without_a_proxy_guarded_inputs_are_refused_before_anything_is_entered(
     seat: Seat, proxy: Path, start: str
 ) -> None:
     said = seat("submit", listed(seat, start), code=2).err
-    assert f"{proxy}: there is no proxy. Make one by voms-proxy-init" in said
+    assert f"{proxy}: there is no proxy. Make one with: proxy --new" in said
     assert seat("status").out == ""
 
 
@@ -63,9 +63,13 @@ def test_what_is_open_to_everybody_needs_none(seat: Seat, proxy: Path) -> None:
     [
         (
             {"vo": "lofar"},
-            "credential.vo: the proxy is of no VO, not of lofar. Make one by voms-proxy-init -voms lofar",
+            "credential.vo: the proxy is of no VO, not of lofar. Make one with: proxy --new --vo lofar",
         ),
-        ({"role": "production"}, "credential.role: the proxy does not have the role production. Make one by voms-"),
+        (
+            {"role": "production"},
+            "credential.role: the proxy does not have the role production. Make one with: proxy --new"
+            " --role production",
+        ),
         ({"hours": 48}, "credential.hours: the proxy is good for 11 h 59 min more, not for 48 h 0 min, as it asks for"),
     ],
 )
@@ -82,7 +86,7 @@ def test_a_proxy_that_ends_before_the_longest_job_may_is_refused(seat: Seat, pro
     written(proxy, signed(janneke, hours=0.095), janneke)
     said = seat("submit", listed(seat, "davs://host/a"), code=2).err
     assert "the proxy is good for 5 min" in said
-    assert "which its longest job may take. Make one by voms-proxy-init -valid " in said
+    assert "which its longest job may take. Make one with: proxy --new --valid " in said
 
 
 def test_what_a_production_asks_of_a_proxy_makes_no_other_recipe(seat: Seat, proxy: Path, janneke: Holder) -> None:
@@ -99,7 +103,7 @@ def test_what_a_production_asks_of_a_proxy_makes_no_other_recipe(seat: Seat, pro
 def test_without_a_proxy_an_output_on_a_storage_is_refused_with_its_line(seat: Seat, proxy: Path) -> None:
     seat.write(output="davs://localhost:1/lofar/out")
     said = seat("submit", "production.yaml", code=2).err
-    assert f"{proxy}: there is no proxy. Make one by voms-proxy-init" in said
+    assert f"{proxy}: there is no proxy. Make one with: proxy --new" in said
     assert seat("status").out == ""
 
 

@@ -60,7 +60,7 @@ def test_one_of_somebody_else_is_refused(janneke: Holder, tmp_path: Path, monkey
 
 
 def test_what_is_not_there_or_no_file_is_told(tmp_path: Path) -> None:
-    assert "there is no proxy. Make one by voms-proxy-init" in refusal(tmp_path / "gone")
+    assert "there is no proxy. Make one with: proxy --new" in refusal(tmp_path / "gone")
     assert "Is a directory" in refusal(tmp_path)
     assert "not a file" in refusal(Path("/dev/null"))
 
