@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def refuse_unless_enough(subbands: Sequence[Subband], minimum_subbands: float, g
     InputError
         The policy asks for more than there is.
     """
-    faults = [_fault(one) for one in subbands if one.reason]
+    faults = list(_faults(subbands))
     for (role, observation, sap), members in beams(subbands).items():
         usable = sum(one.reason is None for one in members)
         enough = usable > 0 and usable / len(members) >= minimum_subbands
@@ -67,6 +67,19 @@ def refuse_unless_enough(subbands: Sequence[Subband], minimum_subbands: float, g
         remedy = "Mend the files above, or ask for less in policy"
         raise InputError(*faults, Fault(f"{what}, {asked}", remedy, field="policy"))
     return faults
+
+
+def _faults(subbands: Sequence[Subband]) -> Iterator[Fault]:
+    """What is wrong with each; what may not be read is so for many files alike, and told once."""
+    refused: dict[str, list[Subband]] = {}
+    for one in subbands:
+        if one.reason is Reason.CREDENTIAL_REFUSED:
+            refused.setdefault(one.problem, []).append(one)
+        elif one.reason:
+            yield _fault(one)
+    for alike in refused.values():
+        fault = _fault(alike[0])
+        yield replace(fault, what=fault.what + (f", and {len(alike) - 1} more like it" if alike[1:] else ""))
 
 
 def _fault(subband: Subband) -> Fault:

@@ -15,7 +15,8 @@ class Subband:
     """One line of an input list: a subband of one observation in one role.
 
     ``frequency_hz`` is the centre. It, ``size_bytes`` and ``adler32`` are what the list promises. ``problem``
-    and ``reason`` tell why it cannot be used.
+    and ``reason`` tell why it cannot be used. ``project`` and ``public_from``, a date, are what the list knows of who
+    may read it; they are not kept.
     """
 
     role: str
@@ -30,6 +31,8 @@ class Subband:
     frequency_hz: float | None = None
     reason: Reason | None = None
     problem: str = ""
+    project: str = ""
+    public_from: str = ""
 
     @cached_property
     def key(self) -> str:

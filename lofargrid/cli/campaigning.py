@@ -57,6 +57,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         self._access = Access(self.session)
+        self._rights = self.session.rights()
         self.faults += self.campaign.faults
         self._next_s = self.clock() + _PATIENCE_S
 
@@ -151,7 +152,8 @@ class Reading:
         chunks = [subbands[start : start + FEW] for start in range(0, len(subbands), FEW)]
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
             runner = sandboxes.pack_runner(Path(folder))
-            for found in pool.map(lambda chunk: inspect(chunk, runner), chunks):
+            for looked_at in pool.map(lambda chunk: inspect(chunk, runner), chunks):
+                found = self._rights.marked(looked_at)
                 self.marks |= {_file(one): one for one in found if one.reason}
                 self._seen |= {hash(_file(one)) for one in found}  # of a million files the names are too long
                 self._looked_at += len(found)

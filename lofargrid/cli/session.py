@@ -32,6 +32,7 @@ from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
 from lofargrid.recipes.guarded import guarded
 from lofargrid.recipes.recipe import Recipe
+from lofargrid.rights import Rights
 from lofargrid.storage.base import Recall, Storage
 from lofargrid.storage.everywhere import Everywhere
 from lofargrid.storage.grid import GridStorage
@@ -155,6 +156,16 @@ class Session:
         }
         return Tapes(drivers, partial(site_of, sites=self.sites()))
 
+    def rights(self) -> Rights:
+        """What tells whether the user may read what lies on tape."""
+        services, place = self.tape_services(), locator(self.sites())
+
+        def site(url: str) -> str | None:
+            found = place(url)
+            return found if found in services else None
+
+        return Rights(self.recall(), site, note)
+
     def reached(self) -> dict[str, Site]:
         """The sites that jobs can be sent to, this machine among them."""
         return {
@@ -266,6 +277,7 @@ class Session:
         """
         with tempfile.TemporaryDirectory() as folder:
             subbands = inspect(recipe.subbands, sandboxes.pack_runner(Path(folder)))
+        subbands = self.rights().marked(subbands)
         marked = replace(recipe, subbands=tuple(subbands))
         return marked, self.weighed(marked, path)
 

@@ -1,12 +1,14 @@
 """Input lists: one subband a line, as the LTA hands them out, checked line by line.
 
 A line is a ``file://`` URL, a path or a SURL, and after tabs columns ``key=value``: ``size_bytes``,
-``adler32``, ``frequency_mhz``, ``sap``. Blank lines and lines that start with # are passed over.
+``adler32``, ``frequency_mhz``, ``sap``, ``project``, ``public_from``. Blank lines and lines that start with # are
+passed over.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from lofargrid.documents.reading import not_utf8, shown
@@ -14,7 +16,7 @@ from lofargrid.errors import Fault, InputError
 from lofargrid.model import Subband
 from lofargrid.names import PRODUCT_FORM, file_name, file_url, is_url, parse_product, printable
 
-COLUMNS = ("size_bytes", "adler32", "frequency_mhz", "sap")
+COLUMNS = ("size_bytes", "adler32", "frequency_mhz", "sap", "project", "public_from")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def _subband(role: str, line: Line, folders: Sequence[Path]) -> Subband:
         size_bytes=_whole("size_bytes", columns["size_bytes"]) if "size_bytes" in columns else None,
         adler32=_adler32(columns["adler32"]) if "adler32" in columns else None,
         frequency_hz=_megahertz(columns["frequency_mhz"]) if "frequency_mhz" in columns else None,
+        project=_name(columns.get("project", "")),
+        public_from=_day(columns["public_from"]) if "public_from" in columns else "",
     )
 
 
@@ -147,6 +151,19 @@ def _adler32(value: str) -> str:
     if not re.fullmatch("[0-9A-Fa-f]{1,8}", value):
         raise ValueError(f"adler32={value} is not a checksum of up to 8 hexadecimal digits")
     return value.lower().zfill(8)
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_.-]{0,100}", value):
+        raise ValueError(f"project={shown(value)} is not the name of a project, such as LC9_001")
+    return value
+
+
+def _day(value: str) -> str:
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise ValueError(f"public_from={shown(value)} is not a date, such as 2026-03-01") from None
 
 
 def _megahertz(value: str) -> float:

@@ -39,7 +39,8 @@ class TapeService:
 
     ``pinned`` has every file that was ever brought online, ``delay_s`` is how long that takes, ``answers`` are the
     status codes of the next calls, in place of what they ask for; of so many requests that it is asked about it
-    ``forgets`` all. What StageIT gives with a request ``macaroon`` makes, for a folder.
+    ``forgets`` all. What lies in a folder of ``closed`` nobody may read. What StageIT gives with a request ``macaroon``
+    makes, for a folder.
     """
 
     def __init__(self, vo: VO, door: Door, delay_s: float = 0.0, macaroon: Callable[[str], str] | None = None) -> None:
@@ -47,6 +48,7 @@ class TapeService:
         self.delay_s = delay_s
         self.pinned: set[str] = set()
         self.answers: list[int] = []
+        self.closed: set[str] = set()
         self.forgets = 0
         self._door = door
         self._lock = threading.RLock()
@@ -101,6 +103,8 @@ class TapeService:
     # What the protocols ask.
 
     def where(self, path: str) -> Locality:
+        if self.closed & {path, path.rpartition("/")[0]}:
+            return Locality.REFUSED
         if not self._door.file(path).is_file():
             return Locality.ABSENT
         return Locality.ONLINE if path in self.online() else Locality.NEARLINE
@@ -110,7 +114,9 @@ class TapeService:
 
     def beside(self, folder: str) -> list[str] | None:
         there = self._door.file(f"{folder.rstrip('/')}/")
-        return [f"{folder.rstrip('/')}/{one.name}" for one in sorted(there.iterdir())] if there.is_dir() else None
+        if folder in self.closed or not there.is_dir():
+            return None
+        return [f"{folder.rstrip('/')}/{one.name}" for one in sorted(there.iterdir())]
 
     def bring(self, paths: Sequence[str], lifetime_s: float) -> str:
         name = str(uuid.uuid4())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lofargrid.credentials.proxy import slashed
 from tests.grid.authority import Holder
-from tests.grid.processes import end, free_port, listens, until, write_secret
+from tests.grid.processes import UNTIL_WE_DIE, end, free_port, listens, until, write_secret
 from tests.grid.unpacked import unpacked
 from tests.grid.voms import SERVER, VO
 
@@ -67,7 +67,8 @@ class VomsServer:
             self._prepare()
             self._start_database()
             self._enter_members()
-            self._start("sbin/voms", "-foreground", "-conf", str(self.folder / "voms.conf"))
+            # Else it goes on by itself.
+            self._start("sbin/voms", "-debug", "-conf", str(self.folder / "voms.conf"))
             until(lambda: listens(self._port), f"the VOMS server does not open, see {self.folder}")
         except BaseException:
             self.__exit__()
@@ -135,7 +136,7 @@ class VomsServer:
     def _start(self, program: str, *words: str) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         with (self.folder / "output").open("ab") as output:
-            command = [str(self._prefix / "usr" / program), *words]
+            command = [*UNTIL_WE_DIE, "KILL", str(self._prefix / "usr" / program), *words]
             self._processes.append(
                 subprocess.Popen(
                     command, cwd=self.folder, env=environment, stdout=output, stderr=output, start_new_session=True

@@ -113,6 +113,8 @@ def _info(tapes: Tapes, path: str) -> dict[str, str]:
     where = tapes.where(path)
     if where is Locality.ABSENT:
         return {"path": path, "error": f"No such file or directory {path}"}
+    if where is Locality.REFUSED:
+        return {"path": path, "error": f"Permission denied {path}"}
     words = {Locality.ONLINE: "DISK_AND_TAPE", Locality.NEARLINE: "TAPE", Locality.LOST: "LOST"}
     return {"path": path, "locality": words[where]}
 
@@ -180,6 +182,8 @@ def _namespace(tapes: Tapes, path: str, asked: Mapping[str, str]) -> Answer:
         return Answer(200, told)
     if tapes.where(path) is Locality.ABSENT:
         return Answer(404, {"errors": [{"message": "Not Found", "status": "404"}]})
+    if tapes.where(path) is Locality.REFUSED:
+        return Answer(403, {"errors": [{"message": "Permission denied", "status": "403"}]})
     return Answer(200, _attributes(tapes, path, asked))
 
 

@@ -53,6 +53,15 @@ def test_less_than_the_policy_asks_for_is_refused_after_all_faults(
     assert (last.field, last.remedy) == ("policy", "Mend the files above, or ask for less in policy")
 
 
+def test_what_may_not_be_read_is_told_once_for_all_files_alike() -> None:
+    changes = {"reason": Reason.CREDENTIAL_REFUSED, "problem": "SURF does not let you read it"}
+    (fault,) = refuse_unless_enough(
+        [*listed(97, 0), *(subband(number, **changes) for number in (97, 98, 99))], 0.95, "flag"
+    )
+    assert fault.what.endswith("(SURF does not let you read it), and 2 more like it")
+    assert fault.line == 98
+
+
 def test_a_fraction_that_is_just_reached_is_enough() -> None:
     assert len(refuse_unless_enough(listed(100, 45), 0.55, "flag")) == 45
 
