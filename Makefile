@@ -26,7 +26,7 @@ setup: .venv/science wsclean ## build the environment with the science tools
 	@touch $@
 
 .venv/dev: .venv/science
-	@$(pip) --editable '.[science,htcondor,dev]'
+	@$(pip) --editable '.[science,htcondor,catalogue,dev]'
 	@touch $@
 
 wsclean:

@@ -19,8 +19,8 @@ class Settings:
     ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
     own pipelines, ``sites`` the user's own site files, a later one going before an earlier one. ``proxy`` is the
     user's proxy certificate, where jobs are to have it; ``own_proxy`` is that one, or the one that grid commands use.
-    ``staging`` holds his token for StageIT. ``authorities`` and ``vomsdir`` hold what this machine trusts, see
-    `lofargrid.credentials.trust`.
+    ``staging`` holds his token for StageIT, ``catalogue`` tells which files there are of an observation.
+    ``authorities`` and ``vomsdir`` hold what this machine trusts, see `lofargrid.credentials.trust`.
     """
 
     data: Path
@@ -33,6 +33,7 @@ class Settings:
     proxy: Path | None = None
     own_proxy: Path = Path()
     staging: Path = Path()
+    catalogue: str = ""
     authorities: Path = Path()
     vomsdir: Path = Path()
 
@@ -44,8 +45,8 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, LOFARGRID_STAGINGRC, and what all grid
-    commands read: X509_USER_PROXY, X509_CERT_DIR, X509_VOMS_DIR.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, LOFARGRID_STAGINGRC,
+    LOFARGRID_CATALOGUE, and what all grid commands read: X509_USER_PROXY, X509_CERT_DIR, X509_VOMS_DIR.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         proxy=proxy,
         own_proxy=proxy or Path(environment.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}"),
         staging=Path(environment.get("LOFARGRID_STAGINGRC") or home / ".stagingrc"),
+        catalogue=environment.get("LOFARGRID_CATALOGUE") or "",
         authorities=Path(environment.get("X509_CERT_DIR") or _SECURITY / "certificates"),
         vomsdir=Path(environment.get("X509_VOMS_DIR") or _SECURITY / "vomsdir"),
     )

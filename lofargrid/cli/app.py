@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lofargrid import __version__
-from lofargrid.cli import acting, credentials, data, pilots, producing, reading, simulating, sites, status, tape
+from lofargrid.cli import acting, credentials, data, init, pilots, producing, reading, simulating, sites, status, tape
 from lofargrid.cli.session import Session
 from lofargrid.config import settings
 from lofargrid.errors import InputError, LofarGridError
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (producing, simulating, status, reading, acting, data, sites, tape, pilots, credentials):
+for module in (init, producing, simulating, status, reading, acting, data, sites, tape, pilots, credentials):
     module.register(app)
 
 

@@ -1,18 +1,12 @@
-"""The verbs that make: init, plan, submit, run."""
+"""The verbs that make: plan, submit, run."""
 
 import json
-import math
-import re
-import textwrap
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
-from lofargrid.assets import pipeline_folder
 from lofargrid.cli import campaigning, plans, progress
 from lofargrid.cli.access import Access
 from lofargrid.cli.campaigning import Reading
@@ -20,9 +14,7 @@ from lofargrid.cli.choosing import choose_whole
 from lofargrid.cli.doctor import missing_programs
 from lofargrid.cli.session import Session, stamp, told_of
 from lofargrid.cli.text import count, note
-from lofargrid.documents.pipelines import Pipeline, read_pipeline
 from lofargrid.documents.production import read_production
-from lofargrid.documents.reading import read_value, shown
 from lofargrid.errors import Fault, InputError
 from lofargrid.model import PlannedJob
 from lofargrid.names import safe_name
@@ -48,100 +40,8 @@ CampaignName = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this module's verbs."""
-    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(init)
     for verb in (plan, submit, run):
         app.command()(verb)
-
-
-def init(
-    context: typer.Context,
-    pipeline: Annotated[str, typer.Option(metavar="PIPELINE", help="A pipeline; `pipelines` lists them.")],
-    name: Annotated[str, typer.Option(metavar="NAME", help="The production's name.")] = "",
-    output: Annotated[str, typer.Option(metavar="FOLDER", help="Where products go.")] = "products",
-) -> None:
-    """Print a production.yaml to start from. Give each role of the pipeline as --ROLE LIST."""
-    session: Session = context.obj
-    if name and not safe_name(name):
-        what = f"{shown(name)} may hold letters, digits, - and _ only, 64 at most"
-        raise InputError(Fault(what, field="--name"))
-    found = read_pipeline(pipeline_folder(pipeline, session.settings.pipelines))
-    inputs = _roles(context.args, found)
-    print(_production_text(name or _default_name(inputs, pipeline), pipeline, found, inputs, output), end="")
-
-
-def _roles(words: list[str], pipeline: Pipeline) -> dict[str, str]:
-    inputs: dict[str, str] = {}
-    rest = iter(words)
-    for word in rest:
-        role, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or role not in pipeline.roles:
-            roles = ", ".join(f"--{one}" for one in pipeline.roles)
-            raise InputError(Fault(f"{word!r} is not an option of init for this pipeline", f"Its roles are {roles}"))
-        inputs[role] = value if equals else next(rest, "")
-        if not inputs[role]:
-            raise InputError(Fault("no list is named", f"Write --{role} LIST", field=f"--{role}"))
-    return inputs
-
-
-def _default_name(inputs: dict[str, str], pipeline: str) -> str:
-    """From the last list, which is the target's; harmless and short enough."""
-    stem = Path(list(inputs.values())[-1]).stem if inputs else ""
-    harmless = re.sub("[^a-z0-9]+", "-", stem.lower())[: 63 - len(pipeline)].strip("-")
-    return f"{harmless or 'my'}-{pipeline}"
-
-
-def _production_text(name: str, label: str, pipeline: Pipeline, inputs: dict[str, str], output: str) -> str:
-    lines = [
-        *textwrap.wrap(" ".join(pipeline.description.split()), 100, initial_indent="# ", subsequent_indent="# "),
-        f"production: {_scalar(name)}",
-        f"pipeline: {_scalar(label)}",
-        "inputs:   # lists with one file a line",
-    ]
-    roles = [(role, _scalar(inputs.get(role, f"{role}.surls"))) for role in pipeline.roles]
-    lines += _explained((f"  {role}: {given}", pipeline.roles[role].description) for role, given in roles)
-    lines.append("parameters:")
-    lines += _explained(_parameter_lines(pipeline))
-    lines += [
-        f"output: {_scalar(output)}",
-        "software: local",
-        "backend: local",
-        "sites: all",
-        "policy: {minimum_subbands: 0.95, gaps: flag}   # gaps: flag | skip | fail",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _parameter_lines(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    for key, declared in pipeline.parameters.items():
-        unit = f" ({declared.unit})" if declared.unit else ""
-        if declared.required:
-            yield f"  {key}: {_example(key, declared.type)}", f"{declared.description}{unit}"
-        else:
-            yield f"  # {key}: {json.dumps(declared.default)}", f"{declared.description}{unit}"
-
-
-def _explained(lines: Iterable[tuple[str, str]]) -> list[str]:
-    """Lines with what they mean beside them."""
-    pairs = list(lines)
-    width = max((len(line) for line, _ in pairs if len(line) <= 50), default=0)
-    return [f"{line.ljust(width)}   # {' '.join(meaning.split())}" for line, meaning in pairs]
-
-
-def _scalar(text: str) -> str:
-    """A text as YAML writes it: plain where that means the same."""
-    try:
-        plain = read_value(text) == text
-    except yaml.YAMLError:
-        plain = False
-    return text if plain else yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).strip()
-
-
-def _example(name: str, kind: str) -> str:
-    if name.endswith("_skymodel"):
-        return f"{name.removesuffix('_skymodel')}.skymodel"
-    return {"command": "[DP3, '{files}/steps.parset', 'msin={input}', 'msout={output}']", "files": "[]"}.get(
-        kind, "..."
-    )
 
 
 def plan(

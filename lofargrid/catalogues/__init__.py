@@ -1,0 +1,1 @@
+"""Catalogues: what knows which files there are of an observation."""
