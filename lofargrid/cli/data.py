@@ -63,11 +63,12 @@ def get(
     if link:
         return _links(session, production, files, timedelta(hours=hours))
     storage = session.storage()
-    for file in files:
+    for number, file in enumerate(files, 1):
         target = into.absolute() / file.filename
         if target.exists() and target.stat().st_size == file.size_bytes and checksum(target) == file.adler32:
             note(f"{target}: there already, verified")
         else:
+            note(f"bringing {file.filename}, {bytes_text(file.size_bytes)} ({number} of {len(files)}) ...")
             storage.copy(file.published, file_url(str(target)), file.adler32)
             note(f"{target}: {bytes_text(file.size_bytes)}, adler32 {file.adler32} verified")
         storage.write(file_url(f"{target}.json"), storage.read(f"{file.published}.json"))

@@ -279,6 +279,8 @@ LINES: tuple[Rule, ...] = (
         r"unable to get (?:local )?issuer|certificate verify failed: (?!.*has expired)|CA (?:path|cert)",
         _MOVE,
     ),
+    # GridFTP's servers say what they make of our certificate in the words in which clients speak of theirs.
+    Rule(R.CREDENTIAL_EXPIRED, r"the server responded with an error 530[\s\S]*has expired", _MOVE),
     Rule(
         R.STORAGE_UNAVAILABLE, r"(?:verify failed|certificate problem).*(?:expired|match)|subject name matches", _MOVE
     ),

@@ -164,7 +164,8 @@ class Errands:
         return self._remote(url, "stage-out")
 
     def _remote(self, url: str, stage: str) -> Remote:
-        manner = Manner(stage, self._stop, self._log, self._folder)
+        # Whoever sends us on errands tries again by himself.
+        manner = Manner(stage, self._stop, self._log, self._folder, sends=1)
         return Remote(client_of(url.partition(":")[0], self._tools, self._environment, manner), manner)
 
 

@@ -43,7 +43,7 @@ class Manner(NamedTuple):
 
     Nothing may come for ``stall_s``, not more; it is tried again after ``pause_s`` and then twice that. ``keep`` are
     the descriptors that stay open as long as a tool lives, ``folder`` takes what is to be stored, ``proxy`` is the
-    user's, if there is one.
+    user's, if there is one. What is stored is sent ``sends`` times at most.
     """
 
     stage: str
@@ -54,6 +54,7 @@ class Manner(NamedTuple):
     pause_s: float = 15.0
     keep: tuple[int, ...] = ()
     proxy: str = ""
+    sends: int = TRIES
 
 
 class Client:
@@ -131,9 +132,10 @@ class Pace:
 class Patience:
     """Waits where a link broke, before it is tried again; not for ever where nothing comes any more."""
 
-    def __init__(self, url: str, manner: Manner) -> None:
+    def __init__(self, url: str, manner: Manner, tries: int = TRIES) -> None:
         self._url = url
         self._manner = manner
+        self._tries = tries
         self._broke = 0
         self._furthest = 0
 
@@ -148,7 +150,7 @@ class Patience:
         if offset > self._furthest:
             self._broke, self._furthest = 0, offset
         self._broke += 1
-        if failure.reason is not Reason.STORAGE_UNAVAILABLE or self._broke >= TRIES:
+        if failure.reason is not Reason.STORAGE_UNAVAILABLE or self._broke >= self._tries:
             raise failure
         pause_s = self._manner.pause_s * 2 ** (self._broke - 1)
         self._manner.log.line(f"{self._url}: {failure.detail}; goes on at byte {offset} in {pause_s:g} s")
@@ -288,9 +290,14 @@ class Remote:
             forget(part)
 
     def put(self, path: str, url: str) -> None:
-        """Store a file of this node; where that fails nothing of it stays."""
-        with self._made(url):
-            self._client.put(path, url)
+        """Store a file of this node, once more where a link breaks; where that fails nothing of it stays."""
+        patience = Patience(url, self._manner, self._manner.sends)
+        while True:
+            try:
+                with self._made(url):
+                    return self._client.put(path, url)
+            except Failure as failure:
+                patience.rest(failure, 0)
 
     def copies(self, url: str) -> bool:
         """Whether the file that another URL names can come here without us."""

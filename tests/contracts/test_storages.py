@@ -22,6 +22,7 @@ from lofargrid.storage.grid import GridStorage
 from lofargrid.storage.local import LocalStorage
 from tests.grid.authority import Holder
 from tests.grid.door import Door, commands
+from tests.grid.gridftp import GridFtp
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 
 ELSEWHERE = Path("/dev/shm")
@@ -49,7 +50,7 @@ class Place:
         return url
 
 
-OTHERS = ("xrdcp root", "gfal-copy root", "gfal-copy davs", "curl davs")
+OTHERS = ("xrdcp root", "gfal-copy root", "gfal-copy davs", "curl davs", "gfal-copy gsiftp")
 EVERY_WAY = bool(os.environ.get("LOFARGRID_EVERY_WAY"))
 
 
@@ -98,9 +99,20 @@ def door(vo: VO) -> Iterator[Door]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def gridftp(vo: VO, janneke: Holder) -> Iterator[GridFtp]:
+    with GridFtp(vo.authority, [janneke]) as one:
+        yield one
+
+
 @pytest.fixture
 def at_a_door(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vo: VO, door: Door, janneke: Holder, runner: Path
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vo: VO,
+    request: pytest.FixtureRequest,
+    janneke: Holder,
+    runner: Path,
 ) -> Callable[[str], Place]:
     proxy = vo.proxy(tmp_path / "x509up", janneke, PRODUCTION, MEMBER)
     for name, value in {**vo.environment, "PATH": f"{commands(tmp_path)}:{os.environ['PATH']}"}.items():
@@ -108,7 +120,8 @@ def at_a_door(
 
     def by(way: str) -> Place:
         tool, protocol = way.split()
-        start = f"{door.root if protocol == 'root' else door.davs}/{tmp_path.name}"
+        door: Door | GridFtp = request.getfixturevalue("gridftp" if protocol == "gsiftp" else "door")
+        start = f"{door.starts[protocol]}/{tmp_path.name}"
         storage = Everywhere(LocalStorage(), GridStorage(lambda: runner, lambda: [tool], proxy))
         source, target = ("so%20urce", "tar%20get/deep") if protocol == "root" else ("source", "target/deep")
         return Place(

@@ -15,6 +15,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
 DAY = timedelta(days=1)
+POLICY = """\
+access_id_CA  X509    '/C=NL/O=Test/CN=Test CA'
+pos_rights    globus  CA:sign
+cond_subjects globus  '"/C=NL/O=Test/*"'
+"""
+"""What Globus's programs ask for of an authority: which names it may sign."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Authority:
             self._key, hashes.SHA256()
         )
         (self.certificates / f"{self._hash()}.0").write_bytes(self.certificate.public_bytes(Encoding.PEM))
+        (self.certificates / f"{self._hash()}.signing_policy").write_text(POLICY)
         self.publish()
 
     def user(self, *called: str) -> Holder:

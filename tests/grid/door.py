@@ -65,7 +65,7 @@ exec "{program}" "$@"
 
 def server_prefix() -> Path:
     """Where .ci/install-storage has put XRootD's server."""
-    return unpacked("door", "bin/xrootd")
+    return unpacked("xrootd", "bin/xrootd")
 
 
 def clients_prefix() -> Path:
@@ -99,6 +99,11 @@ class Door:
     def addresses(self) -> dict[str, str]:
         """Its doors, as sites.yaml names them."""
         return {"root": f"root://localhost:{self._ports['root']}", "davs": f"davs://localhost:{self._ports['https']}"}
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """The start of URLs of its files, by protocol."""
+        return {"root": self.root, "davs": self.davs}
 
     @property
     def root(self) -> str:

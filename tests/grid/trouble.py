@@ -15,14 +15,17 @@ CHUNK_BYTES = 1 << 16
 
 
 @contextlib.contextmanager
-def breaking(port: int, limit: int, then: Callable[[], object] = lambda: None) -> Iterator[int]:
+def breaking(
+    port: int, limit: int, then: Callable[[], object] = lambda: None, upwards: bool = False
+) -> Iterator[int]:  # fmt: skip
     """A way to a port of this machine that breaks once: the first connection that has brought so many bytes.
 
-    ``then`` is called before. Yields the port that it begins at.
+    With ``upwards`` those that go to the server are counted. ``then`` is called before. Yields the port that it begins
+    at.
     """
     unbroken = [limit]
 
-    def bring(source: socket.socket, target: socket.socket) -> None:
+    def counted(source: socket.socket, target: socket.socket) -> None:
         brought = 0
         while data := source.recv(CHUNK_BYTES):
             brought += len(data)
@@ -33,7 +36,7 @@ def breaking(port: int, limit: int, then: Callable[[], object] = lambda: None) -
                 break
             target.sendall(data)
 
-    def ask(source: socket.socket, target: socket.socket) -> None:
+    def uncounted(source: socket.socket, target: socket.socket) -> None:
         while data := source.recv(CHUNK_BYTES):
             target.sendall(data)
 
@@ -48,7 +51,8 @@ def breaking(port: int, limit: int, then: Callable[[], object] = lambda: None) -
                     except OSError:
                         near.close()
                         continue
-                    for pass_on, source, target in ((ask, near, far), (bring, far, near)):
+                    up, down = (counted, uncounted) if upwards else (uncounted, counted)
+                    for pass_on, source, target in ((up, near, far), (down, far, near)):
                         threading.Thread(target=_until_closed, args=(pass_on, source, target), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()

@@ -185,6 +185,49 @@ class Breaking(Client):
         return Facts(len(self._content))
 
 
+class Refusing(Client):
+    """Takes a file only after some failures; ``left`` are the files that were begun and not removed."""
+
+    resumes = False
+
+    def __init__(self, *failures: Reason) -> None:
+        self._failures = list(failures)
+        self.left: list[str] = []
+
+    def put(self, path: str, url: str) -> None:
+        assert self.left == [], "what was begun before is removed"
+        self.left.append(url)
+        if self._failures:
+            raise Failure(self._failures.pop(0), "it breaks")
+
+    def remove(self, url: str) -> None:
+        self.left.clear()
+
+
+def test_what_is_stored_is_sent_once_more_where_a_link_breaks(manner: Manner, tmp_path: Path) -> None:
+    client = Refusing(*[Reason.STORAGE_UNAVAILABLE] * 2)
+    Remote(client, manner._replace(pause_s=0)).put("/a", "davs://h/a")
+    assert client.left == ["davs://h/a"]
+    assert (tmp_path / "log").read_text().count("davs://h/a: it breaks; goes on at byte 0 in ") == 2
+
+
+@pytest.mark.parametrize(
+    ("failures", "sends", "reason"),
+    [
+        ([Reason.STORAGE_UNAVAILABLE] * 3, 3, Reason.STORAGE_UNAVAILABLE),
+        ([Reason.CREDENTIAL_REFUSED], 3, Reason.CREDENTIAL_REFUSED),
+        ([Reason.STORAGE_UNAVAILABLE], 1, Reason.STORAGE_UNAVAILABLE),
+    ],
+)
+def test_it_is_not_sent_for_ever_nor_where_that_would_not_help(
+    manner: Manner, failures: list[Reason], sends: int, reason: Reason
+) -> None:
+    client = Refusing(*failures)
+    with pytest.raises(Failure) as raised:
+        Remote(client, manner._replace(pause_s=0, sends=sends)).put("/a", "davs://h/a")
+    assert (raised.value.reason, client.left) == (reason, [])
+
+
 class Piece:
     def __init__(self, content: bytes, lives: int | None, reason: Reason) -> None:
         self._content, self._lives, self._reason = content, lives, reason
