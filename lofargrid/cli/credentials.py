@@ -39,7 +39,7 @@ def proxy(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> int:
-    """Tell whose proxy you have, and whether it is good; make a new one.
+    """Tell whose proxy you have and whether it is good; make one.
 
     What your VO says in it, and for how long; fails if it is not good.
     """

@@ -51,7 +51,9 @@ def test_a_production_without_products_brings_nothing(failed: Seat) -> None:
 def test_a_folder_that_cannot_be_written_is_told(finished: Seat, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = finished("get", "field", str(tmp_path / "file"), code=1)
-    assert said.err.startswith(f"cannot copy to {tmp_path}/file/L654321-SAP000-")
+    first, second = said.err.splitlines()
+    assert first.startswith("bringing L654321-SAP000-")
+    assert second.startswith(f"cannot copy to {tmp_path}/file/L654321-SAP000-")
 
 
 def test_a_production_is_the_same_as_what_was_brought_of_it(finished: Seat, tmp_path: Path) -> None:
