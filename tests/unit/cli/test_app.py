@@ -54,7 +54,6 @@ def test_the_version_is_data(seat: Seat) -> None:
         (["logs", "a", "--tail", "some"], "Invalid value for '--tail'"),
         (["demo-data", "x", "--subbands", "489"], "Invalid value for '--subbands'"),
         (["plan", "a\0b"], "Invalid value for 'FILE'"),
-        (["init"], "--pipeline: no pipeline is named."),
     ],
 )
 def test_words_that_are_no_command_are_told_in_one_line_with_exit_code_2(
