@@ -32,7 +32,7 @@ def main() -> int:
         folder = Path(root)
         vo = VO(folder, Authority(folder))
         path = vo.proxy(folder / "x509up", vo.authority.user("People", "Someone"), MEMBER)
-        info = unpacked("voms", "bin/voms-proxy-info") / "usr" / "bin" / "voms-proxy-info"
+        info = unpacked("voms", "bin/voms-proxy-info2") / "usr" / "bin" / "voms-proxy-info2"
         trust = Trust(vo.authority.certificates, vo.vomsdir)
 
         def ours() -> float:
