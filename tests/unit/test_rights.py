@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import pytest
 
@@ -10,7 +11,7 @@ from lofargrid.errors import BackendError
 from lofargrid.model import Subband
 from lofargrid.rights import Rights
 from lofargrid.states import Reason
-from lofargrid.storage.base import Locality
+from lofargrid.storage.base import Locality, Recall
 from lofargrid.storage.tapes import Tapes
 from tests.unit.factories import subband
 
@@ -34,7 +35,7 @@ def site_of(url: str) -> str:
 
 
 def rights(notes: list[str], **services: Service) -> Rights:
-    return Rights(Tapes(services, site_of), site_of, notes.append)  # type: ignore[arg-type]
+    return Rights(Tapes(cast("Mapping[str, Recall]", services), site_of), site_of, notes.append)
 
 
 def lying(folder: str, *numbers: int, **changes: object) -> list[Subband]:
