@@ -60,8 +60,11 @@ class Export:
         first = text.partition("\n")[0]
         separator = max(",;\t", key=first.count)
         reader = csv.DictReader(io.StringIO(text), delimiter=separator, restkey="", restval="")
-        for row in reader:
-            yield reader.line_num, row
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise InputError(Fault(f"it is no CSV: {error}", "", str(self._path), reader.line_num)) from None
 
     def _votable(self, content: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:

@@ -4,6 +4,7 @@ Source: IVOA recommendation "Observation Data Model Core Components" (ObsCore) 1
 that people give to such columns.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -52,9 +53,12 @@ def _number(name: str, text: str) -> float | None:
     if text in ("", "--", "nan"):
         return None
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError(f"{name}: {text[:50]!r} is not a number") from None
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: {text[:50]!r} is not a number from 0")
+    return number
 
 
 def _day(text: str) -> str:

@@ -195,13 +195,14 @@ class Session:
             return known[recipe.software]
 
         reached, opens = self.reached(), self.opens()
-        asking: dict[tuple[str, str], bool] = {}
+        asking: dict[str, tuple[Recipe, bool]] = {}
 
         def asks(recipe: Recipe) -> bool:
-            key = recipe.production, recipe.hash
-            if key not in asking:
-                asking[key] = any(guarded(recipe, reached, opens))
-            return asking[key]
+            known, asks = asking.get(recipe.production, (None, False))
+            if known is not recipe:  # it has many lines, and each tick asks
+                asks = any(guarded(recipe, reached, opens))
+                asking[recipe.production] = recipe, asks
+            return asks
 
         return Places(
             owner=self.settings.owner,

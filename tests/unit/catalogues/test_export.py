@@ -49,6 +49,8 @@ def test_a_votable_is_read_and_empty_cells_tell_nothing(tmp_path: Path) -> None:
         (b"name,size\na,1\n", r"export: it names no files: its columns are name, size. One column must be access_url"),
         (b"", "it names no files: its columns are none"),
         (f"surl,size\n{URL},1\n{URL},much\n".encode(), "export:3: size: 'much' is not a number"),
+        (f"surl,size\n{URL},inf\n".encode(), "export:2: size: 'inf' is not a number from 0"),
+        (f"surl,size\n{URL},{'9' * 200_000}\n".encode(), "export:1: it is no CSV: field larger than field limit"),
         (
             f"surl,releasedate\n{URL},soon\n".encode(),
             "export:2: release date: 'soon' is not a date, such as 2027-03-01",
