@@ -20,15 +20,18 @@ class Rights:
     site_of
         Tells the site of a file whose tapes can be asked for, or None.
     note
-        Is told of a service that does not answer: then a recall will tell.
+        Is told of a service that does not answer, or cannot tell: then a recall will.
+    today
+        The date, such as 2026-11-29.
     """
 
     def __init__(
-        self, tapes: Recall | None, site_of: Callable[[str], str | None], note: Callable[[str], None]
+        self, tapes: Recall | None, site_of: Callable[[str], str | None], note: Callable[[str], None], today: str
     ) -> None:  # fmt: skip
         self._tapes = tapes
         self._site_of = site_of
         self._note = note
+        self._today = today
         self._refused: dict[str, bool] = {}
 
     def marked(self, subbands: Sequence[Subband]) -> list[Subband]:
@@ -42,7 +45,9 @@ class Rights:
                     new[site][one.url] = folder
         for site, folders in new.items():
             self._ask(site, folders)
-        return [self._marked(one) for one in subbands]
+        marked = [self._marked(one) for one in subbands]
+        self._warn(marked)
+        return marked
 
     def _ask(self, site: str, folders: dict[str, str]) -> None:
         assert self._tapes, "they are asked"
@@ -52,6 +57,15 @@ class Rights:
             self._note(f"whether you may read what lies at {site} is not known: {error}")
             return
         self._refused |= {folder: found.get(url) is Locality.REFUSED for url, folder in folders.items()}
+
+    def _warn(self, subbands: Sequence[Subband]) -> None:
+        """Tell of what is not public yet, where the service tells of rights only when it is asked for files."""
+        for one in {(one.project, one.public_from): one for one in subbands if one.public_from > self._today}.values():
+            site = self._site_of(one.url)
+            if self._tapes and site and not one.reason and self._tapes.pinning(one.url).opens:
+                what = f"files of {one.project}" if one.project else "files"
+                until = f"public from {one.public_from} on; until then only members of the project get them"
+                self._note(f"{site}: {what} are {until}")
 
     def _marked(self, one: Subband) -> Subband:
         if one.reason or not self._refused.get(_folder(one)):

@@ -164,7 +164,7 @@ class Session:
             found = place(url)
             return found if found in services else None
 
-        return Rights(self.recall(), site, note)
+        return Rights(self.recall(), site, note, now().date().isoformat())
 
     def reached(self) -> dict[str, Site]:
         """The sites that jobs can be sent to, this machine among them."""

@@ -11,17 +11,22 @@ from lofargrid.errors import BackendError
 from lofargrid.model import Subband
 from lofargrid.rights import Rights
 from lofargrid.states import Reason
-from lofargrid.storage.base import Locality, Recall
+from lofargrid.storage.base import Locality, Pinning, Recall
 from lofargrid.storage.tapes import Tapes
 from tests.unit.factories import subband
+
+TODAY = "2026-11-29"
 
 
 class Service:
     """Knows who may read what; of all else that a tape service can nothing is asked."""
 
-    def __init__(self, closed: str = "closed", away: bool = False) -> None:
-        self.closed, self.away = closed, away
+    def __init__(self, closed: str = "closed", away: bool = False, opens: bool = False) -> None:
+        self.closed, self.away, self.opens = closed, away, opens
         self.asked: list[str] = []
+
+    def pinning(self, url: str) -> Pinning:
+        return Pinning(opens=self.opens)
 
     def locality(self, urls: Sequence[str]) -> Mapping[str, Locality]:
         if self.away:
@@ -35,7 +40,7 @@ def site_of(url: str) -> str:
 
 
 def rights(notes: list[str], **services: Service) -> Rights:
-    return Rights(Tapes(cast("Mapping[str, Recall]", services), site_of), site_of, notes.append)
+    return Rights(Tapes(cast("Mapping[str, Recall]", services), site_of), site_of, notes.append, TODAY)
 
 
 def lying(folder: str, *numbers: int, **changes: object) -> list[Subband]:
@@ -72,4 +77,16 @@ def test_a_service_that_does_not_answer_is_told_of_and_keeps_no_other_from_being
 
 def test_without_tapes_nobody_is_asked() -> None:
     files = lying("srm://SURF/closed", 1)
-    assert Rights(None, site_of, print).marked(files) == files
+    assert Rights(None, site_of, print, TODAY).marked(files) == files
+
+
+def test_where_only_a_recall_tells_what_is_not_public_yet_is_told_once() -> None:
+    notes: list[str] = []
+    known = rights(notes, SURF=Service("none", opens=True), Poznan=Service("none"))
+    later = {"project": "LC9_001", "public_from": "2027-03-01"}
+    files = [*lying("srm://SURF/a", 0, 1, **later), *lying("srm://SURF/b", 2, public_from=TODAY)]
+    marked = known.marked([*files, *lying("srm://Poznan/a", 3, **{**later, "project": "LC9_002"})])
+    assert {one.reason for one in marked} == {None}
+    assert notes == [
+        "SURF: files of LC9_001 are public from 2027-03-01 on; until then only members of the project get them"
+    ]
