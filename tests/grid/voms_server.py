@@ -45,10 +45,12 @@ class VomsServer:
     """The server of a VO, which knows some members: each has groups, and roles in the VO. Use it in `with`."""
 
     def __init__(self, vo: VO, members: Mapping[Holder, Sequence[str]]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-voms-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-voms-", dir="/tmp"))
         self._vo = vo
         self._members = members
-        self._prefix = unpacked("vomsd", "sbin/voms")
+        # Through a link: a space in a path would end a word of the options, and of the database's script.
+        self._prefix = self.folder / "prefix"
+        self._prefix.symlink_to(unpacked("vomsd", "sbin/voms"))
         self._port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -87,9 +89,7 @@ class VomsServer:
         (own / "key.pem").chmod(0o400)
         write_secret(own / "password", f"{PASSWORD}\n".encode())
         (own / "password").chmod(0o640)
-        # A space in a path would end a word of the options.
         (own / "certificates").symlink_to(self._vo.authority.certificates)
-        (own / "prefix").symlink_to(self._prefix)
         places = {"port": self._port, "folder": own, "server": SERVER}
         (own / "voms.conf").write_text(OPTIONS.format(**places))
         (own / "vomses").write_text(
