@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ from .watch import Bounds, execute
 TAIL_BYTES = 4000
 LEAST_BYTES_A_S = 1e6  # a slower upload is taken for one that hangs
 ASK_S = 300.0
+CALLS = 3
+CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
 END = "-----END CERTIFICATE-----"
 
 
@@ -145,16 +148,21 @@ class Called(Client):
         return Program(path or words[0], words, self._environment, "/")
 
     def _call(self, words: Sequence[str], limit_s: float) -> str:
-        """Let a tool do its work, and tell what it printed."""
-        out, said = bytearray(), bytearray()
-        bounds = Bounds(time.monotonic() + limit_s, float("inf"), 2.0, self._manner.keep)
-        ending = execute(self._program(words), bounds, self._manner.stop, out.extend, said.extend)
-        self._manner.stop.check()
-        if ending.breach is not None:
-            raise Failure(Reason.STORAGE_UNAVAILABLE, f"{words[0]} did not end within {limit_s:.0f} s")
-        if ending.exit_code != 0:
-            raise _failed(words[0], bytes(said) or bytes(out), ending.exit_code, ending.signal, self._manner)
-        return out.decode(errors="replace")
+        """Let a tool do its work, and tell what it printed. One that crashes is called again: its next run may not."""
+        for calls_left in reversed(range(CALLS)):
+            out, said = bytearray(), bytearray()
+            bounds = Bounds(time.monotonic() + limit_s, float("inf"), 2.0, self._manner.keep)
+            ending = execute(self._program(words), bounds, self._manner.stop, out.extend, said.extend)
+            self._manner.stop.check()
+            if ending.breach is not None:
+                raise Failure(Reason.STORAGE_UNAVAILABLE, f"{words[0]} did not end within {limit_s:.0f} s")
+            if ending.exit_code == 0:
+                return out.decode(errors="replace")
+            failure = _failed(words[0], bytes(said) or bytes(out), ending.exit_code, ending.signal, self._manner)
+            if ending.signal not in CRASHES or not calls_left:
+                break
+            self._manner.log.line(f"{failure.detail}; it is called again")
+        raise failure
 
 
 class Working:
@@ -245,11 +253,11 @@ def _is_missing(failure: Failure) -> bool:
     return failure.reason is Reason.INPUT_MISSING or cause_of("stage-in", failure.detail) is Reason.INPUT_MISSING
 
 
-def _failed(name: str, said: bytes, exit_code: int | None, signal: int | None, manner: Manner) -> Failure:
+def _failed(name: str, said: bytes, exit_code: int | None, killed_by: int | None, manner: Manner) -> Failure:
     text = said[-TAIL_BYTES:].decode(errors="replace")
-    how = f"exit code {exit_code}" if signal is None else f"signal {signal}"
+    how = f"exit code {exit_code}" if killed_by is None else f"signal {killed_by}"
     # One that crashes is taken for a link that breaks: what has come is summed, and it is tried again.
-    reason = Reason.STORAGE_UNAVAILABLE if signal else judged(cause_of(manner.stage, text, exit_code), manner)
+    reason = Reason.STORAGE_UNAVAILABLE if killed_by else judged(cause_of(manner.stage, text, exit_code), manner)
     return Failure(reason, f"{name}: {_last(text) or 'no word'} ({how})")
 
 

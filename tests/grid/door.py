@@ -46,6 +46,7 @@ http.secxtractor libXrdVoms.so
 http.listingdeny no
 http.selfhttps2http no
 http.exthandler xrdtpc libXrdHttpTPC.so
+tpc.allow local
 http.exthandler xrdmacaroons libXrdMacaroons.so
 macaroons.secretkey {folder}/macaroons
 macaroons.maxduration 604800

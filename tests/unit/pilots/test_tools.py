@@ -204,6 +204,28 @@ class Refusing(Client):
         self.left.clear()
 
 
+@pytest.mark.parametrize(("crashes", "size"), [(1, 5), (2, 5), (3, None)])
+def test_a_tool_that_crashes_is_called_again_and_not_for_ever(
+    manner: Manner, tmp_path: Path, crashes: int, size: int | None
+) -> None:
+    tool = tmp_path / "bin" / "gfal-stat"
+    tool.parent.mkdir()
+    tool.write_text(
+        f'#!/bin/sh\necho >> "$0.calls"\ntest $(wc -l < "$0.calls") -gt {crashes} || kill -s SEGV $$\necho Size: 5\n'
+    )
+    tool.chmod(0o755)
+    with Stop() as stop:
+        environment = {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
+        client = Called(TOOLS["gfal-copy"](ACCESS), environment, manner._replace(stop=stop))
+        if size is None:
+            with pytest.raises(Failure, match=r"gfal-stat: no word \(signal 11\)") as raised:
+                client.size("davs://h/a")
+            assert raised.value.reason is Reason.STORAGE_UNAVAILABLE
+        else:
+            assert client.size("davs://h/a") == size
+    assert (tmp_path / "log").read_text().count("it is called again") == min(crashes, 2)
+
+
 def test_what_is_stored_is_sent_once_more_where_a_link_breaks(manner: Manner, tmp_path: Path) -> None:
     client = Refusing(*[Reason.STORAGE_UNAVAILABLE] * 2)
     Remote(client, manner._replace(pause_s=0)).put("/a", "davs://h/a")
