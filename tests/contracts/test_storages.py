@@ -258,6 +258,21 @@ def test_every_other_tool_does_it_too(way: str, at_a_door: Callable[[str], Place
     assert place.storage.list(f"{place.source}/none") == []
 
 
+@pytest.mark.service
+def test_between_storages_that_will_not_speak_with_one_another_files_go_by_way_of_this_machine(
+    vo: VO, at_a_door: Callable[[str], Place]
+) -> None:
+    place = at_a_door("gfal-copy davs")
+    url = place.put("a.txt", b"content")
+    with Door(vo, "T2", copies=False) as other:
+        there = f"{other.davs}/a.txt"
+        place.storage.copy(url, there, adler(b"content"))
+        assert other.file(there).read_bytes() == b"content"
+        with pytest.raises(BackendError, match=r"a\.txt: adler32 .* where 00000001 was stored"):
+            place.storage.copy(url, f"{other.davs}/b.txt", "00000001")
+        assert [one.name for one in other.file(there).parent.iterdir()] == ["a.txt"]
+
+
 @pytest.mark.parametrize("way", ways("xrdcp root", "https davs"))
 def test_between_this_machine_and_a_door_files_go_both_ways(
     way: str, at_a_door: Callable[[str], Place], tmp_path: Path

@@ -46,7 +46,7 @@ http.secxtractor libXrdVoms.so
 http.listingdeny no
 http.selfhttps2http no
 http.exthandler xrdtpc libXrdHttpTPC.so
-tpc.allow local
+tpc.{copies} local
 http.exthandler xrdmacaroons libXrdMacaroons.so
 macaroons.secretkey {folder}/macaroons
 macaroons.maxduration 604800
@@ -83,10 +83,13 @@ class Door:
         Whose members it lets in.
     name
         The site's name.
+    copies
+        Whether it may copy from storages of this machine; there are no others.
     """
 
-    def __init__(self, vo: VO, name: str) -> None:
+    def __init__(self, vo: VO, name: str, copies: bool = True) -> None:
         self.name = name
+        self._copies = "allow" if copies else "deny"
         self._vo = vo
         # Through a link: XRootD's configuration has no way to write a space in a path.
         self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-door-", dir="/tmp"))
@@ -197,6 +200,7 @@ class Door:
                 prefix=self.folder / "prefix",
                 authorities=self.folder / "certificates",
                 name=self.name,
+                copies=self._copies,
                 **self._ports,
             )
         )
