@@ -33,6 +33,7 @@ class Rights:
         self._note = note
         self._today = today
         self._refused: dict[str, bool] = {}
+        self._warned: set[tuple[str, str, str]] = set()
 
     def marked(self, subbands: Sequence[Subband]) -> list[Subband]:
         """Mark those that this user may not read."""
@@ -60,9 +61,12 @@ class Rights:
 
     def _warn(self, subbands: Sequence[Subband]) -> None:
         """Tell of what is not public yet, where the service tells of rights only when it is asked for files."""
-        for one in {(one.project, one.public_from): one for one in subbands if one.public_from > self._today}.values():
-            site = self._site_of(one.url)
-            if self._tapes and site and not one.reason and self._tapes.pinning(one.url).opens:
+        closed = (one for one in subbands if one.public_from > self._today and not one.reason)
+        for one in {(one.project, one.public_from): one for one in closed}.values():
+            site = self._site_of(one.url) or ""
+            known = site, one.project, one.public_from
+            if self._tapes and site and known not in self._warned and self._tapes.pinning(one.url).opens:
+                self._warned.add(known)
                 what = f"files of {one.project}" if one.project else "files"
                 until = f"public from {one.public_from} on; until then only members of the project get them"
                 self._note(f"{site}: {what} are {until}")

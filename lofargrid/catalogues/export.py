@@ -75,7 +75,7 @@ class Export:
         try:
             table = parse_single_table(io.BytesIO(content), verify="ignore").to_table()
         except Exception as error:  # its parser raises many kinds, and whatever it is the file is no VOTable
-            what = f"it is no VOTable: {str(error).splitlines()[0][:200]}"
+            what = f"it is no VOTable: {' '.join(str(error).split())[:200] or type(error).__name__}"
             raise InputError(Fault(what, "Export it once more", str(self._path))) from None
         for number, row in enumerate(table, 1):
             yield number, {name: row[name] for name in table.colnames}

@@ -37,7 +37,7 @@ def subbands(observation: str, entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _product(url: str) -> ProductName | None:
-    if not (is_url(url) or PurePosixPath(url).is_absolute()) or not printable(url) or "\t" in url:
+    if not (is_url(url) or PurePosixPath(url).is_absolute()) or not printable(url):
         return None
     try:
         return parse_product(file_name(url))

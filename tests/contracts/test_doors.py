@@ -228,12 +228,14 @@ def test_a_link_that_breaks_in_the_middle_is_taken_up_and_the_file_is_whole(way:
 def test_a_link_that_breaks_while_an_output_is_stored_costs_nothing_but_time(way: Way, door: Door) -> None:
     port = int(way.start.split("/")[2].partition(":")[2])
     folder = f"sent-{way.tool}-{way.start[:4]}"
-    with breaking(port, len(LARGE) // 2, upwards=True) as begins:
+    broke: list[bool] = []
+    with breaking(port, len(LARGE) // 2, then=partial(broke.append, True), upwards=True) as begins:
         report = way.run(
             "production", outputs=(OUT,), commands=(shell(f"head -c {len(LARGE)} /dev/zero > o"),),
             destination=way.url(folder).replace(f":{port}/", f":{begins}/"),
         )  # fmt: skip
     assert report.succeeded, report.detail
+    assert broke
     (stored,) = door.file(way.url(folder)).iterdir()
     assert stored.read_bytes() == bytes(len(LARGE))
 

@@ -51,11 +51,9 @@ def environment(vo: VO, server: VomsServer, path: Path) -> dict[str, str]:
     return {**os.environ, **vo.environment, **server.environment, **mine}
 
 
-def proxy(
-    environment: dict[str, str], holder: Holder, *words: str, key: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def proxy(environment: dict[str, str], holder: Holder, *words: str) -> subprocess.CompletedProcess[str]:
     """`proxy --new` of somebody."""
-    own = {"X509_USER_CERT": str(holder.certificate_file), "X509_USER_KEY": str(key or holder.key_file)}
+    own = {"X509_USER_CERT": str(holder.certificate_file), "X509_USER_KEY": str(holder.key_file)}
     command = [sys.executable, "-m", "lofargrid.cli", "proxy", "--new", *words]
     return subprocess.run(command, env={**environment, **own}, capture_output=True, text=True, check=False)
 

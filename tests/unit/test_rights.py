@@ -87,6 +87,7 @@ def test_where_only_a_recall_tells_what_is_not_public_yet_is_told_once() -> None
     files = [*lying("srm://SURF/a", 0, 1, **later), *lying("srm://SURF/b", 2, public_from=TODAY)]
     marked = known.marked([*files, *lying("srm://Poznan/a", 3, **{**later, "project": "LC9_002"})])
     assert {one.reason for one in marked} == {None}
+    known.marked(lying("srm://SURF/c", 4, **later))
     assert notes == [
         "SURF: files of LC9_001 are public from 2027-03-01 on; until then only members of the project get them"
     ]

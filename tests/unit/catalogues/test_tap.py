@@ -58,7 +58,9 @@ class Service:
         votable.to_xml(content)
         return content.getvalue()
 
-    def _handler(service) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: N805 - self is the handler's
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        service = self
+
         class Handler(http.server.BaseHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
                 """Nobody reads it."""
