@@ -31,8 +31,8 @@ class Goal(Protocol):
     def ended(self) -> bool:
         """Whether nothing is left to do."""
 
-    def on_scratch(self) -> bool:
-        """Whether files are left on scratch."""
+    def swept(self) -> bool:
+        """Whether nothing is left on scratch that nobody needs."""
 
     def paused(self) -> bool:
         """Whether all that is left is paused."""
@@ -67,9 +67,9 @@ class OneProduction:
         """Whether all jobs are final and all products published."""
         return self.tracker.unfinished(self.production.id) == 0 and not self.tracker.to_publish(self.production.id)
 
-    def on_scratch(self) -> bool:
-        """Whether a job has files on scratch."""
-        return bool(self.tracker.on_scratch(self.production.id))
+    def swept(self) -> bool:
+        """Whether its scratch folders were swept since something was last done for it."""
+        return self.tracker.swept(self.production.id)
 
     def paused(self) -> bool:
         """Whether it is paused."""
@@ -117,9 +117,9 @@ class WholeCampaign:
         """Whether all jobs are final and all products published."""
         return not self.tracker.campaign_unfinished(self.campaign.id)
 
-    def on_scratch(self) -> bool:
-        """Whether a job has files on scratch."""
-        return self.tracker.campaign_on_scratch(self.campaign.id)
+    def swept(self) -> bool:
+        """Whether the scratch folders of all its productions were swept."""
+        return self.tracker.campaign_swept(self.campaign.id)
 
     def paused(self) -> bool:
         """Whether every production with something to do is paused."""

@@ -105,7 +105,7 @@ def see_through(session: Session, name: str) -> int:
 def _loop(session: Session, tracker: Tracker, goal: Goal, show: Callable[[], None]) -> str:
     """Tick, or follow the process that does; tell what keeps it from coming to an end."""
     told = False
-    while not goal.ended() or goal.on_scratch():
+    while not (goal.ended() and goal.swept()):
         with hold_tick(session.tracker_path) as held:
             if held:
                 return _tick_through(session, tracker, goal, show)

@@ -48,7 +48,7 @@ class Scratch:
         settled, moves.settled = moves.settled, set()
         if succeeded is None:
             candidates = self._tracker.on_scratch()
-            settled |= {self._tracker.production_of(self._tracker.job_by_id(job_id)) for job_id in candidates}
+            settled |= self._tracker.unswept()
         else:
             candidates = [*succeeded, *(need.id for one in succeeded for need in self._tracker.needs(one))]
         for job_id in dict.fromkeys(candidates):
@@ -93,6 +93,9 @@ class Scratch:
             empty = partial(partial, _empty, self._carrying.storage, folder, f".{self._tracker.id}-", wanted)
             if not self._carrying.done(("sweep", folder), (folder,), empty):
                 self._moves.settled.add(production_id)
+        if production_id not in self._moves.settled:
+            with self._tracker.transaction():
+                self._tracker.note_swept(production_id)
 
 
 def _empty(storage: Storage, folder: str, mark: str, wanted: Collection[str]) -> None:

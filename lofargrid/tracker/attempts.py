@@ -28,6 +28,7 @@ class Attempts(Jobs):
             attempt, job.id, number, Phase.INTENDED, backend, site, now, remote_from, copy_s,
         )  # fmt: skip
         self.move(job, JobState.SUBMITTED, now, attempt=attempt)
+        self.note_unswept(job)
         return attempt
 
     def note_phase(self, attempt: str, phase: Phase, now: str, node: str = "", batch_id: str = "") -> None:

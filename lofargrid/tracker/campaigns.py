@@ -140,13 +140,9 @@ class Campaigns(Store):
         )
         return self.value(sql, campaign_id) is None
 
-    def campaign_on_scratch(self, campaign_id: int) -> bool:
-        """Whether a job of a campaign has files on scratch."""
-        sql = (
-            "SELECT 1 FROM files f JOIN jobs j ON j.id = f.job_id JOIN productions p ON p.id = j.production_id"
-            " WHERE f.state = 'made' AND p.campaign_id = ? LIMIT 1"
-        )
-        return self.value(sql, campaign_id) is not None
+    def campaign_swept(self, campaign_id: int) -> bool:
+        """Whether the scratch folders of a campaign's productions were swept since something was last done for them."""
+        return self.value("SELECT 1 FROM productions WHERE NOT swept AND campaign_id = ? LIMIT 1", campaign_id) is None
 
     def expanding(self) -> set[int]:
         """The productions that have grouped steps whose jobs are still to be made."""

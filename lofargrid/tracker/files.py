@@ -76,3 +76,15 @@ class Files(Store):
             " AND f.state = 'made'"
         )
         return [row[0] for row in self.rows(sql, production_id)]
+
+    def unswept(self) -> set[int]:
+        """The productions whose scratch folders were not swept since something was last done for them."""
+        return {row[0] for row in self.rows("SELECT id FROM productions WHERE NOT swept")}
+
+    def swept(self, production_id: int) -> bool:
+        """Whether a production's scratch folders were swept since something was last done for it."""
+        return bool(self.value("SELECT swept FROM productions WHERE id = ?", production_id))
+
+    def note_swept(self, production_id: int) -> None:
+        """Write down that nothing is left to sweep."""
+        self.write("UPDATE productions SET swept = 1 WHERE id = ?", production_id)

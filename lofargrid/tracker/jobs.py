@@ -43,6 +43,11 @@ class Jobs(Store):
         """The id of a job's production."""
         return int(self.value("SELECT production_id FROM jobs WHERE id = ?", job.id))
 
+    def note_unswept(self, job: Job) -> None:
+        """Write down that something of a job is left on scratch, or will be, that nobody needs in the end."""
+        sql = "UPDATE productions SET swept = 0 WHERE swept AND id = (SELECT production_id FROM jobs WHERE id = ?)"
+        self.write(sql, job.id)
+
     def find_jobs(self, text: str) -> list[Job]:
         """Standing jobs whose name, or an attempt's id or any id that a site admin knows it by, is ``text``."""
         sql = _JOB + (

@@ -94,6 +94,7 @@ class Plans(Jobs):
             if job.state not in FINAL:
                 self.move(job, JobState.CANCELLED, now, Reason.CANCELLED, "superseded by a new generation")
             self.write("UPDATE jobs SET current = 0 WHERE id = ?", job.id)
+            self.note_unswept(job)
         return live
 
     def awaited(self, production_id: int) -> dict[str, set[str]]:

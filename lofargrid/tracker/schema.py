@@ -12,6 +12,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE campaigns (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
 
+-- swept: whether nothing is left on scratch that nobody needs.
 CREATE TABLE productions (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -22,8 +23,10 @@ CREATE TABLE productions (
   created TEXT NOT NULL,
   campaign_id INTEGER REFERENCES campaigns,
   priority INTEGER NOT NULL DEFAULT 0,
-  max_running INTEGER
+  max_running INTEGER,
+  swept INTEGER NOT NULL DEFAULT 1
 );
+CREATE INDEX productions_unswept ON productions (campaign_id) WHERE NOT swept;
 
 CREATE TABLE subbands (
   production_id INTEGER NOT NULL REFERENCES productions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -247,6 +248,18 @@ def test_intermediates_go_to_the_scratch_disk_that_is_named_and_nothing_stays(se
     seat("run", seat.write())
     assert [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == []
     assert not [name for name in seat.products if name.startswith(".")]
+
+
+def test_what_a_killed_run_had_no_time_to_sweep_is_swept_by_the_same_command(seat: Seat) -> None:
+    seat("run", seat.write())
+    with contextlib.closing(sqlite3.connect(seat.data / "tracker.db", isolation_level=None)) as tracker:
+        tracker.execute("UPDATE productions SET swept = 0")
+        [(known,)] = tracker.execute("SELECT value FROM meta WHERE key = 'tracker'").fetchall()
+    left = seat.desk / "products" / f".lofargrid-{known}-field"
+    left.mkdir()
+    (left / f"one.MS.{known}-1-1").touch()
+    seat("run", seat.write())
+    assert not left.exists()
 
 
 # What is lived with, and what not.

@@ -961,6 +961,27 @@ def test_products_get_their_final_name_and_intermediates_go(world: World) -> Non
     }
 
 
+def test_what_a_process_was_killed_over_is_swept_by_the_next_one(world: World) -> None:
+    """It was killed between the last file and its folder: no file is on scratch that the tracker knows of."""
+
+    class Killing(LocalStorage):
+        def remove_folder(self, folder: str) -> None:
+            raise KeyboardInterrupt  # which nothing guards against
+
+    world.enter(recipe([100, 101]))
+    world.storage = Killing()
+    world.engine = world.new_engine(world.tracker)
+    with pytest.raises(KeyboardInterrupt):
+        world.finish()
+    assert world.tracker.on_scratch() == []
+    assert not world.tracker.swept(world.production.id)
+    world.storage = LocalStorage()
+    world.restart()
+    world.tick()
+    assert all(one.is_file() for one in world.output.iterdir()), "the scratch folder is gone"
+    assert world.tracker.swept(world.production.id)
+
+
 def test_an_intermediate_stays_until_all_its_consumers_succeeded(world: World) -> None:
     other = FIRST | {"inputs": {"ms": {"from": "first.ms", "path": "in.MS"}}, "outputs": {}}
     world.enter(recipe([100], {"first": FIRST, "a": other, "b": other}))
@@ -1269,6 +1290,7 @@ def instructions(world: World, subbands: int) -> tuple[int, int]:
     world.tracker.close()
     connection = sqlite3.connect(world.folder / "tracker.db", isolation_level=None)
     engine = world.new_engine(Tracker(connection, world.folder / "tracker.db"))
+    engine.tick()  # sweeps
     engine.tick()
     statements: list[str] = []
     steps: list[None] = []

@@ -172,12 +172,15 @@ def test_a_product_without_its_final_name_is_something_to_do(books: Books) -> No
     assert not books.tracker.campaign_unfinished(books.survey)
 
 
-def test_files_on_scratch_are_the_campaigns_own(books: Books) -> None:
-    books.file(books.job(books.production("alone"), "all", DONE))
+def test_what_is_left_on_scratch_is_the_campaigns_own(books: Books) -> None:
+    job = books.job(books.production("alone"), "all", DONE)
+    books.tracker.note_unswept(books.tracker.job_by_id(job))
     books.production("a", DONE, campaign="survey")
-    assert not books.tracker.campaign_on_scratch(books.survey)
+    assert books.tracker.campaign_swept(books.survey)
     books.tracker.join(1, books.survey)
-    assert books.tracker.campaign_on_scratch(books.survey)
+    assert not books.tracker.campaign_swept(books.survey)
+    books.tracker.note_swept(1)
+    assert books.tracker.campaign_swept(books.survey)
 
 
 def test_what_failed_alike_is_counted_with_one_of_them(books: Books) -> None:
@@ -261,7 +264,7 @@ def test_priority_and_bound_are_written_with_an_event_when_they_change(books: Bo
         lambda tracker: tracker.going(1, 5),
         lambda tracker: tracker.campaign_unfinished(1),
         lambda tracker: tracker.campaign_paused(1),
-        lambda tracker: tracker.campaign_on_scratch(1),
+        lambda tracker: tracker.campaign_swept(1),
         lambda tracker: tracker.failed_alike(1),
         lambda tracker: tracker.stale_names(1),
         lambda tracker: tracker.last_job(1),
