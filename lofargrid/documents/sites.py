@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
 from lofargrid_runner.contract import TOOLS
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lofargrid.documents.reading import Document, MisfitError, located, read_document, shown
 from lofargrid.errors import Fault, InputError
@@ -75,16 +75,20 @@ class PilotsDocument(Document):
 class TapeServiceDocument(Document):
     """What recalls files of a site."""
 
-    by: Literal["tape-rest", "bulk", "stageit"]
+    by: Literal["tape-rest", "bulk", "stageit", "gfal2"]
     at: str
     window_gb: Positive = TapeService.window_gb
     window_files: Count = TapeService.window_files
 
     @field_validator("at")
     @classmethod
-    def _service(cls, place: str) -> str:
-        if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?", place):
-            # Not repeated: somebody may have put a password into it.
+    def _service(cls, place: str, given: ValidationInfo) -> str:
+        server = r"[A-Za-z0-9.-]+(:[0-9]{1,5})?"
+        # What is wrong is not repeated: somebody may have put a password into it.
+        if given.data.get("by") == "gfal2":
+            if not re.fullmatch(rf"(srm|davs)://{server}(/[A-Za-z0-9._/-]*\?SFN=)?", place):
+                raise ValueError("it is no plain srm:// or davs:// URL of a server, such as srm://srm.example.org:8443")
+        elif not re.fullmatch(rf"https://{server}(/[A-Za-z0-9._/-]*)?", place):
             raise ValueError("it is no plain https:// URL, such as https://dcache.example.org:3880/api/v1/tape")
         return place
 

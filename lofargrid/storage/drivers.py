@@ -7,6 +7,7 @@ from pathlib import Path
 from lofargrid.model import TapeService
 from lofargrid.storage.asking import Service
 from lofargrid.storage.base import Recall
+from lofargrid.storage.bring_online import BringOnline
 from lofargrid.storage.bulk import BulkRequests
 from lofargrid.storage.stageit import StageIt
 from lofargrid.storage.tape_rest import TapeRest
@@ -26,6 +27,8 @@ def driver(site: str, service: TapeService, proxy: Path, token: Callable[[], str
         Whose certificates are believed.
     """
     called = f"the tape service of {site}"
+    if service.by == "gfal2":
+        return BringOnline(called, service.at, proxy, authorities)
     if service.by == "stageit":
         return StageIt(Service(called, partial(token_client, service.at, token, authorities)))
     known = Service(called, partial(web_client, service.at, proxy, authorities))

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from lofargrid.errors import BackendError
+from lofargrid.errors import BackendError, UncertainError
 from lofargrid.model import Site
 from lofargrid.model import TapeService as TapeSettings
 from lofargrid.simulation.grid import Grid
@@ -19,7 +19,7 @@ from lofargrid.simulation.tape import Library
 from lofargrid.storage.base import Locality, Recall, RecallState
 from lofargrid.storage.drivers import driver
 from tests.grid.authority import Holder
-from tests.grid.door import Door, commands
+from tests.grid.door import Door, commands, gfal2_environment
 from tests.grid.tape import TOKEN, TapeService
 from tests.grid.voms import MEMBER, VO
 
@@ -73,8 +73,19 @@ def door(vo: VO) -> Iterator[Door]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def gfal2() -> Iterator[None]:
+    """What gfal2 is found by where it is unpacked."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in gfal2_environment().items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture
-def doubled(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[Callable[[str], DoubledArchive]]:
+def doubled(
+    vo: VO, door: Door, janneke: Holder, gfal2: None, tmp_path: Path
+) -> Iterator[Callable[[str], DoubledArchive]]:
     proxy = vo.proxy(tmp_path / "x509up", janneke, MEMBER)
     start = f"srm://srm.archive.test:8443/srm/managerv2?SFN=/lofar/{tmp_path.name}"
     urls = [f"{start}/{number}" for number in range(5)]
@@ -85,8 +96,7 @@ def doubled(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[Cal
     with TapeService(vo, door) as service:
 
         def speaking(by: str) -> DoubledArchive:
-            at = f"{service.host}/{PLACES[by]}"
-            recall = driver("archive", TapeSettings(by, at), proxy, lambda: TOKEN, vo.authority.certificates)
+            recall = driver("archive", settings(service, by), proxy, lambda: TOKEN, vo.authority.certificates)
             recall.request(urls[4:])
             service.delay_s = WEEK_S
             return DoubledArchive(recall, urls[:4], urls[4], f"{start}/none", service)
@@ -94,7 +104,15 @@ def doubled(vo: VO, door: Door, janneke: Holder, tmp_path: Path) -> Iterator[Cal
         yield speaking
 
 
-PLACES = {"tape-rest": "api/v1/tape", "bulk": "api/v1", "stageit": "stageit/api/staging"}
+PLACES = {"tape-rest": "/api/v1/tape", "bulk": "/api/v1", "stageit": "/stageit/api/staging", "gfal2": ""}
+
+
+def settings(service: TapeService, by: str) -> TapeSettings:
+    """What a driver is told of a service. That of gfal2 finds Tape REST by itself."""
+    host = service.host.replace("https", "davs") if by == "gfal2" else service.host
+    return TapeSettings(by, f"{host}{PLACES[by]}")
+
+
 KINDS = ["simulated", *(pytest.param(one, marks=pytest.mark.service) for one in PLACES)]
 
 
@@ -192,7 +210,7 @@ def test_releasing_may_be_repeated_and_passes_over_the_unknown(archive: Archive)
 
 @pytest.mark.service
 def test_who_is_not_of_the_vo_is_told_so_and_recalls_nothing(
-    vo: VO, door: Door, janneke: Holder, tmp_path: Path
+    vo: VO, door: Door, janneke: Holder, gfal2: None, tmp_path: Path
 ) -> None:
     revoked = vo.authority.user("People", "Mallory")
     vo.authority.revoke(revoked)
@@ -206,15 +224,38 @@ def test_who_is_not_of_the_vo_is_told_so_and_recalls_nothing(
     with TapeService(vo, door) as service:
         for words, proxy in proxies.items():
             for by in ("tape-rest", "bulk"):
-                at = TapeSettings(by, f"{service.host}/{PLACES[by]}")
-                recall = driver("archive", at, proxy, lambda: TOKEN, vo.authority.certificates)
+                recall = driver("archive", settings(service, by), proxy, lambda: TOKEN, vo.authority.certificates)
                 with pytest.raises(BackendError, match=words):
                     recall.request([url])
-        at = TapeSettings("stageit", f"{service.host}/{PLACES['stageit']}")
-        recall = driver("archive", at, tmp_path / "none", lambda: "a made-up token", vo.authority.certificates)
+        at, token = settings(service, "stageit"), "a made-up token"
+        recall = driver("archive", at, tmp_path / "none", lambda: token, vo.authority.certificates)
         with pytest.raises(BackendError, match="HTTP 401 Unauthorized: Invalid token"):
             recall.request([url])
         assert service.online() == set()
+
+
+# What gfal2 says of services in trouble
+
+
+@pytest.mark.service
+def test_gfal2s_words_on_a_call_that_failed_are_not_taken_for_words_on_files(
+    doubled: Callable[[str], DoubledArchive],
+) -> None:
+    archive = doubled("gfal2")
+    recall, service, urls = archive.recall, archive.service, archive.taped[:2]
+    request = recall.request(urls)
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: recall.poll(request, urls), lambda: recall.locality(urls), lambda: recall.release(request, urls),
+        lambda: recall.request(urls),
+    )  # fmt: skip
+    for code in (401, 403, 429, 500, 503):
+        for call in calls:
+            service.answers = [code]
+            with pytest.raises(BackendError, match=str(code)) as raised:
+                call()
+            assert isinstance(raised.value, UncertainError) == (code == 500 and call is calls[-1])
+    service.forgets = 1
+    assert dict(recall.poll(request, urls)) == {}
 
 
 # What others see

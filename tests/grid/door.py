@@ -59,7 +59,7 @@ o lofar /lofar rl
 """
 GFAL = """\
 #!/bin/sh
-export GFAL_PYTHONBIN=/usr/bin/python3 PYTHONPATH="{python}" GFAL_PLUGIN_DIR="{plugins}" GFAL_CONFIG_DIR="{config}"
+export {variables}
 exec "{program}" "$@"
 """
 
@@ -206,23 +206,28 @@ class Door:
         )
 
 
+def gfal2_environment() -> dict[str, str]:
+    """What gfal2 is found by where it is unpacked."""
+    prefix = clients_prefix()
+    machine = next((prefix / "usr" / "lib").glob("*-linux-gnu"))
+    return {
+        "GFAL_PYTHONBIN": "/usr/bin/python3",
+        "PYTHONPATH": f"{prefix}/usr/lib/python3/dist-packages",
+        "GFAL_PLUGIN_DIR": str(machine / "gfal2-plugins"),
+        "GFAL_CONFIG_DIR": f"{prefix}/etc/gfal2.d",
+    }
+
+
 def commands(folder: Path) -> Path:
     """Make a folder with the clients' commands, as a node has them on PATH."""
     prefix = clients_prefix()
-    machine = next((prefix / "usr" / "lib").glob("*-linux-gnu"))
+    variables = " ".join(f'{name}="{value}"' for name, value in gfal2_environment().items())
     found = folder / "bin"
     found.mkdir()
     for program in (prefix / "usr" / "bin").glob("xrd[cf]*"):
         (found / program.name).symlink_to(program)
     for program in (prefix / "usr" / "bin").glob("gfal-*"):
         wrapper = found / program.name
-        wrapper.write_text(
-            GFAL.format(
-                python=f"{prefix}/usr/lib/python3/dist-packages",
-                plugins=machine / "gfal2-plugins",
-                config=f"{prefix}/etc/gfal2.d",
-                program=program,
-            )
-        )
+        wrapper.write_text(GFAL.format(variables=variables, program=program))
         wrapper.chmod(0o755)
     return found

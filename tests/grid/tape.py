@@ -95,7 +95,7 @@ class TapeService:
 
     def answer(self, method: str, target: str, content: Any) -> Answer:
         """Answer a call of one who may make it."""
-        if self.answers:
+        if self.answers and not target.startswith("/.well-known/"):
             return Answer(self.answers.pop(0), {"title": "Error", "detail": "as the test says"})
         with self._lock:
             return answered(self, method, target, content)

@@ -81,9 +81,10 @@ def tape_rest(tapes: Tapes, method: str, place: str, content: Any, _: Mapping[st
         return Answer(200, [_info(tapes, path) for path in content["paths"][:MOST_TOLD]])
     if (method, place) == ("POST", "stage"):
         files = content.pop("files")
-        if content or not all(re.fullmatch(r"PT\d+S", one["diskLifetime"]) for one in files):
+        lifetimes = [one.get("diskLifetime", "PT86400S") for one in files]  # gfal2 leaves it out
+        if content or not all(re.fullmatch(r"PT\d+S", one) for one in lifetimes):
             return BAD
-        name = tapes.bring([one["path"] for one in files], float(files[0]["diskLifetime"][2:-1]))
+        name = tapes.bring([one["path"] for one in files], float(lifetimes[0][2:-1]))
         return Answer(201, {"requestId": name}, {"Location": f"{TAPE_REST}stage/{name}"})
     found = re.fullmatch(r"(stage|release)/([^/]+)(/cancel)?", place)
     if not found:

@@ -135,10 +135,11 @@ def test_every_field_of_a_site_can_be_written_and_left_out(tmp_path: Path) -> No
             "recall: {by: srm, at: 'https://h'}",
             3,
             "recall.by",
-            "should be 'tape-rest', 'bulk' or 'stageit', found 'srm'",
+            "should be 'tape-rest', 'bulk', 'stageit' or 'gfal2', found 'srm'",
         ),
         ("slots: 64", "recall: {by: tape-rest}", 3, "recall.at", "this key is missing"),
         ("slots: 64", "recall: {by: tape-rest, at: 'http://h'}", 3, "recall.at", "it is no plain https:// URL, "),
+        ("slots: 64", "recall: {by: gfal2, at: 'https://h'}", 3, "recall.at", "it is no plain srm:// or davs:// URL "),
         (
             "slots: 64",
             "recall: {by: tape-rest, at: 'https://me:secret@h'}",
