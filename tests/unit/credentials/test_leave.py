@@ -14,7 +14,8 @@ from tests.grid.proxies import signed, written
 
 
 class Clock:
-    time = datetime.now(UTC)
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
 
     def __call__(self) -> datetime:
         return self.time
