@@ -19,7 +19,8 @@ class Settings:
     ``slots`` is the number of payloads that the local backend runs at once, ``pipelines`` folders of the user's
     own pipelines, ``sites`` the user's own site files, a later one going before an earlier one. ``proxy`` is the
     user's proxy certificate, where jobs are to have it; ``own_proxy`` is that one, or the one that grid commands use.
-    ``staging`` holds his token for StageIT, ``catalogue`` tells which files there are of an observation.
+    ``tokens`` is the folder of his tokens for storages, ``staging`` holds that for StageIT, ``catalogue`` tells which
+    files there are of an observation.
     ``authorities`` and ``vomsdir`` hold what this machine trusts, see `lofargrid.credentials.trust`.
     """
 
@@ -32,6 +33,7 @@ class Settings:
     sites: tuple[Path, ...] = ()
     proxy: Path | None = None
     own_proxy: Path = Path()
+    tokens: Path = Path()
     staging: Path = Path()
     catalogue: str = ""
     authorities: Path = Path()
@@ -45,8 +47,9 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the machine's settings: XDG folders, LOFARGRID_DATA, LOFARGRID_SCRATCH, LOFARGRID_SLOTS,
-    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, LOFARGRID_STAGINGRC,
-    LOFARGRID_CATALOGUE, and what all grid commands read: X509_USER_PROXY, X509_CERT_DIR, X509_VOMS_DIR.
+    LOFARGRID_CONTACT, LOFARGRID_PIPELINES, LOFARGRID_SITES, LOFARGRID_PROXY, LOFARGRID_TOKENS,
+    LOFARGRID_STAGINGRC, LOFARGRID_CATALOGUE, and what all grid commands read: X509_USER_PROXY, X509_CERT_DIR,
+    X509_VOMS_DIR.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     owner = environment.get("USER") or environment.get("LOGNAME") or pwd.getpwuid(os.getuid()).pw_name
     scratch = environment.get("LOFARGRID_SCRATCH")
     proxy = _proxy(environment.get("LOFARGRID_PROXY"))
-    own_sites = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "lofargrid" / "sites.yaml"
+    own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "lofargrid"
+    own_sites = own / "sites.yaml"
     return Settings(
         data=Path(environment.get("LOFARGRID_DATA") or share / "lofargrid"),
         scratch=Path(scratch) if scratch else None,
@@ -70,6 +74,7 @@ def settings(environment: Mapping[str, str] = os.environ) -> Settings:
         sites=((own_sites,) if os.access(own_sites, os.F_OK) else ()) + _paths(environment.get("LOFARGRID_SITES", "")),
         proxy=proxy,
         own_proxy=proxy or Path(environment.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}"),
+        tokens=Path(environment.get("LOFARGRID_TOKENS") or own / "tokens"),
         staging=Path(environment.get("LOFARGRID_STAGINGRC") or home / ".stagingrc"),
         catalogue=environment.get("LOFARGRID_CATALOGUE") or "",
         authorities=Path(environment.get("X509_CERT_DIR") or _SECURITY / "certificates"),

@@ -2,19 +2,22 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lofargrid.cli.session import Session, now
 from lofargrid.cli.text import note, seconds_text
 from lofargrid.config import Settings
+from lofargrid.credentials.bearer import read_bearer
 from lofargrid.credentials.staging import read_token
 from lofargrid.documents.production import CredentialDocument
 from lofargrid.documents.sites import LOCAL, SCHEMES
 from lofargrid.errors import BackendError, Fault, InputError
-from lofargrid.recipes.guarded import guarded, proxy_min
+from lofargrid.model import Site
+from lofargrid.recipes.guarded import guarded, proxy_min, scratches
 from lofargrid.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -57,22 +60,24 @@ class Access:
         _require_protocols(recipe)
         if any(map(self._session.opens(), recipe.subbands)):
             read_token(self._session.settings.staging)
-        reached = self._session.reached()
-        place = next(guarded(recipe, reached, self._session.opens()), None)
-        if place is None and wanted == CredentialDocument():
-            return
+        reached, (_, token) = self._session.reached(), self._session.doors()
+        _require_tokens(recipe, reached, token)
+        place = next(guarded(recipe, reached, self._session.opens(), token), None)
+        if place or wanted != CredentialDocument():
+            self._require_proxy(recipe, wanted, place)
+        self._require_writable(recipe.output)
+
+    def _require_proxy(self, recipe: Recipe, wanted: CredentialDocument, place: Fault | None) -> None:
+        """Refuse a proxy that will not do, or that jobs are not given where a place asks for it."""
         settings = self._session.settings
         self._proxy = self._proxy or _good_proxy(settings)
         faults = list(_shortcomings(self._proxy, recipe, wanted, now()))
         if faults:
             raise InputError(*faults)
-        if place is None:
-            return
-        if recipe.backend != LOCAL and settings.proxy is None:
+        if place and recipe.backend != LOCAL and settings.proxy is None:
             remedy = f"Say that they are: export LOFARGRID_PROXY={self._proxy.path}"
             what = f"{place.what} is for those with a proxy, and jobs are not given yours"
             raise InputError(replace(place, what=what, remedy=remedy))
-        self._require_writable(recipe.output)
 
     def _require_writable(self, output: str) -> None:
         """Write to a storage and take it away again: nothing else tells what a role may do there."""
@@ -87,7 +92,7 @@ class Access:
             storage.write(trial, b"lofargrid looks whether it may write here\n")
             storage.delete(trial)
         except BackendError as error:
-            remedy = "Show a proxy with the role of your VO that may, or name another folder"
+            remedy = "Show a proxy with the role of your VO that may, or a token, or name another folder"
             raise InputError(Fault(f"{output} cannot be written: {error}", remedy, field="output")) from None
         finally:
             waiting.cancel()
@@ -110,6 +115,19 @@ def _shortcomings(proxy: "Proxy", recipe: Recipe, wanted: CredentialDocument, at
         what = f"the proxy is good for {seconds_text(left_s)} more, not for {seconds_text(needed_s)}, {why}"
         remedy = f"Make one with: proxy --new --valid {math.ceil(needed_s / 3600) + 1}"
         yield Fault(what, remedy, field="credential.hours" if wanted.hours else "")
+
+
+def _require_tokens(recipe: Recipe, reached: Mapping[str, Site], token: Callable[[str], str]) -> None:
+    """Refuse tokens that cannot be used, or that end before the longest job may."""
+    shown = (*(one.url for one in recipe.subbands), recipe.output, *(one.scratch for one in scratches(recipe, reached)))
+    longest_min = max(map(proxy_min, recipe.pipeline.steps.values()))
+    for path in sorted(filter(None, {*map(token, shown)})):
+        ends = read_bearer(Path(path))
+        left_s = (ends - now()).total_seconds() if ends else math.inf
+        if left_s < longest_min * 60:
+            left = f"is good for {seconds_text(left_s)} more" if left_s > 0 else "has ended"
+            what = f"this token {left}; the longest job may take {seconds_text(longest_min * 60)}"
+            raise InputError(Fault(what, "Ask its storage for one that lasts", file=path))
 
 
 def _require_protocols(recipe: Recipe) -> None:

@@ -14,13 +14,14 @@ from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import NAMES, lack_of, open_backend
 from lofargrid.cli.text import note
 from lofargrid.config import Settings
+from lofargrid.credentials.bearer import Bearers
 from lofargrid.credentials.leave import Leave
 from lofargrid.credentials.staging import read_token
 from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import LOCAL, SHIPPED, choose, locator, read_sites, site_of, transfer_url
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, locator, read_sites, site_of, transfer_url, web_servers
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
@@ -107,8 +108,9 @@ class Session:
         """What this machine can speak to: its disks, and grid storages by the tools that its site may use."""
         folder = self.tracker_path.parent / "runner"
         grid = GridStorage(
-            lambda: sandboxes.pack_runner(folder), lambda: self.sites()[LOCAL].tools, self.settings.own_proxy
-        )
+            lambda: sandboxes.pack_runner(folder), lambda: self.sites()[LOCAL].tools, self.settings.own_proxy,
+            self.doors()[1],
+        )  # fmt: skip
         return Everywhere(LocalStorage(), grid)
 
     def engine(self, tracker: Tracker, backend: Backend) -> Engine:
@@ -134,6 +136,16 @@ class Session:
             for name, site in self.sites().items()
             if site.recall and (site.recall.by != "stageit" or with_token)
         }
+
+    def doors(self) -> tuple[Callable[[str], str], Callable[[str], str]]:
+        """Tell by which URL a file is reached, and the file with the token that opens it, "" where a proxy does."""
+        sites = self.sites()
+        bearers = Bearers(self.settings.tokens, {name: web_servers(site) for name, site in sites.items()})
+
+        def turl(url: str) -> str:
+            return transfer_url(url, sites, bearers.at)
+
+        return turl, lambda url: bearers.of(turl(url))
 
     def opens(self) -> Callable[[Subband], bool]:
         """Tell which inputs StageIT opens, with what it gives for a request."""
@@ -195,12 +207,13 @@ class Session:
             return known[recipe.software]
 
         reached, opens = self.reached(), self.opens()
+        turl, token = self.doors()
         asking: dict[str, tuple[Recipe, bool]] = {}
 
         def asks(recipe: Recipe) -> bool:
             known, asks = asking.get(recipe.production, (None, False))
             if known is not recipe:  # it has many lines, and each tick asks
-                asks = any(guarded(recipe, reached, opens))
+                asks = any(guarded(recipe, reached, opens, token))
                 asking[recipe.production] = recipe, asks
             return asks
 
@@ -210,8 +223,9 @@ class Session:
             sandbox=lambda recipe: str(sandboxes.freeze(recipe, root / "sandboxes")),
             scratch=partial(self.scratch, tracker),
             software=software,
-            turl=partial(transfer_url, sites=self.sites()),
+            turl=turl,
             keys=Keyring(root / "tokens"),
+            token=token,
             guarded=asks,
             leave=Leave(self.settings.own_proxy, now).require,
         )

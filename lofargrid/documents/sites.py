@@ -24,6 +24,7 @@ SHIPPED = Path(__file__).parents[1] / "sites.yaml"
 ALL = "all"
 LOCAL = "local"
 """The site that this machine is."""
+WEB = ("davs", "https")
 SCHEMES = ("srm", "gsiftp", "davs", "https", "root", "xroot", "file")
 
 Count = Annotated[int, Field(ge=1)]
@@ -223,6 +224,12 @@ def site_of(url: str, sites: Mapping[str, Site]) -> str:
         folder = posixpath.dirname(folder)
 
 
+def web_servers(site: Site) -> frozenset[str]:
+    """The servers that speak https for a site, each with its port as it is written."""
+    places = (*site.doors.values(), *site.prefixes, site.scratch)
+    return frozenset(parts.netloc for parts in map(urlsplit, places) if parts.scheme in WEB)
+
+
 def locator(sites: Mapping[str, Site]) -> Callable[[str], str]:
     """`site_of` for many files: those of one folder are looked for once."""
     known: dict[str, str] = {}
@@ -236,10 +243,15 @@ def locator(sites: Mapping[str, Site]) -> Callable[[str], str]:
     return site
 
 
-def transfer_url(url: str, sites: Mapping[str, Site]) -> str:
-    """The TURL of a SURL: the same file through the first door that its site names; any other URL as it is."""
+def transfer_url(url: str, sites: Mapping[str, Site], token: Callable[[str], object] = lambda site: None) -> str:
+    """The TURL of a SURL: the same file through the first door that its site names; any other URL as it is.
+
+    Where there is a ``token`` of the site a door of https is taken, if there is one.
+    """
     site = sites.get(site_of(url, sites)) if urlsplit(url).scheme == "srm" else None
-    door = next(iter(site.doors.values()), "") if site else ""
+    doors = list(site.doors.values()) if site else []
+    web = bool(site and token(site.name))
+    door = next((one for one in doors if web and urlsplit(one).scheme in WEB), next(iter(doors), ""))
     if not door:
         return url
     # Two slashes begin a path where a single one would mean the user's own folder.

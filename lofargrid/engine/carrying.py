@@ -30,12 +30,12 @@ class _Trouble:
 class Carrying:
     """Makes calls to a storage, each under a key. What it has begun does not outlive the process.
 
-    ``leave`` raises `ExpiredError` where the user's proxy does not let calls to grid storages be begun.
+    ``leave`` raises `ExpiredError` where some URLs ask for the user's proxy and that has ended.
     """
 
     storage: Storage
     clock: Callable[[], datetime]
-    leave: Callable[[float], None] = lambda minutes: None
+    leave: Callable[..., None] = lambda *urls: None
     _going: dict[Hashable, Future[None]] = field(default_factory=dict)
     _troubles: dict[Hashable, _Trouble] = field(default_factory=dict)
     _wanted: set[Hashable] = field(default_factory=set)
@@ -87,7 +87,7 @@ class Carrying:
             if self.storage.is_near(*urls):
                 prepare()()
                 return True
-            self.leave(0)
+            self.leave(*urls)
             if len(self._going) < MOST:
                 self._going[key] = _started(prepare())
             return False

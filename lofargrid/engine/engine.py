@@ -92,7 +92,7 @@ class Engine:
         self._moves = moves = Moves(tracker, clock)
         self._guard = guard = Guard(moves)
         recipes = Recipes(tracker)
-        self._carrying = carrying = Carrying(storage, clock, places.leave)
+        self._carrying = carrying = Carrying(storage, clock, places.require_open)
         self._failing = Failing(tracker, sites, recipes, moves, rules)
         self._quarantine = Quarantine(tracker, backend, sites, moves, Prober(places.owner, places.contact))
         self._following = Following(tracker, backend, sites, recipes, moves, self._quarantine, self._failing)

@@ -96,7 +96,8 @@ class Handing:
         # What is copied comes first: links are held for as long as that takes, and not while the site's own is read.
         inputs = sorted(spec.inputs, key=lambda one: site_of(one.url, self._sites) == site.name)
         inputs = [one._replace(**asdict(self._places.way(one.url))) for one in inputs]
-        spec = spec._replace(inputs=tuple(inputs), overtime_s=overtime_min * 60, tools=site.tools)
+        token = self._places.token(spec.destination)
+        spec = spec._replace(inputs=tuple(inputs), token=token, overtime_s=overtime_min * 60, tools=site.tools)
         if not site.guarded:
             return spec
         avoid: tuple[str, ...] = ()

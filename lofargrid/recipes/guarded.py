@@ -14,7 +14,9 @@ _MARGIN_MIN = 10
 """For what a job stores after its payload."""
 
 
-def guarded(recipe: Recipe, reached: Mapping[str, Site], opens: Callable[[Subband], bool]) -> Iterator[Fault]:
+def guarded(
+    recipe: Recipe, reached: Mapping[str, Site], opens: Callable[[Subband], bool], token: Callable[[str], str]
+) -> Iterator[Fault]:
     """The places that ask for a proxy, and where they are named.
 
     Parameters
@@ -25,16 +27,23 @@ def guarded(recipe: Recipe, reached: Mapping[str, Site], opens: Callable[[Subban
         The sites that jobs can be sent to.
     opens
         Tells which inputs a tape service opens by itself, to those who have recalled them.
+    token
+        Gives the file with the token that opens a URL, "" if none does.
     """
     for one in recipe.subbands:
-        if _scheme(one.url) not in _OPEN and not opens(one):
+        if _scheme(one.url) not in _OPEN and not opens(one) and not token(one.url):
             yield Fault(one.url, file=one.source, line=one.line)
-    if _scheme(recipe.output) != "file":
+    if _scheme(recipe.output) != "file" and not token(recipe.output):
         yield Fault(recipe.output, field="output")
-    if recipe.backend != LOCAL:
-        for site in (reached[name] for name in recipe.allowed(reached)):
-            if site.scratch and _scheme(site.scratch) != "file":
-                yield Fault(f"{site.scratch}, the scratch of {site.name},", field="sites")
+    for site in scratches(recipe, reached):
+        if not token(site.scratch):
+            yield Fault(f"{site.scratch}, the scratch of {site.name},", field="sites")
+
+
+def scratches(recipe: Recipe, reached: Mapping[str, Site]) -> list[Site]:
+    """The sites of a production that have a scratch on a grid storage."""
+    allowed = [] if recipe.backend == LOCAL else [reached[name] for name in recipe.allowed(reached)]
+    return [site for site in allowed if site.scratch and _scheme(site.scratch) != "file"]
 
 
 def proxy_min(step: Step) -> float:

@@ -31,12 +31,18 @@ class GridStorage:
         Gives what this machine may reach storages by, the best first.
     proxy
         The user's proxy certificate; it need not be there.
+    token
+        Gives the file with the token that opens a URL in place of the proxy, "" if none does.
     """
 
-    def __init__(self, runner: Callable[[], Path], tools: Callable[[], Sequence[str]], proxy: Path) -> None:
+    def __init__(
+        self, runner: Callable[[], Path], tools: Callable[[], Sequence[str]], proxy: Path,
+        token: Callable[[str], str] = lambda url: "",
+    ) -> None:  # fmt: skip
         self._runner = runner
         self._tools = tools
         self._proxy = proxy
+        self._token = token
 
     def is_near(self, *urls: str) -> bool:
         """See `Storage.is_near`."""
@@ -80,7 +86,9 @@ class GridStorage:
 
     def _do(self, verb: str, errand: Mapping[str, str], limit_s: float = ASK_S) -> dict[str, Any]:
         place = errand.get("target", errand["url"])
-        asked = json.dumps({"tools": list(self._tools()), "errands": [errand]})
+        urls = {errand["url"], place}
+        tokens = {url: token for url in urls if (token := self._token(url))}
+        asked = json.dumps({"tools": list(self._tools()), "errands": [{**errand, "tokens": tokens}]})
         words = [sys.executable, "-I", "-S", str(self._runner()), "errands"]
         done = run(words, {**os.environ, "X509_USER_PROXY": str(self._proxy)}, limit_s, asked)
         if done.exit_code != 0:

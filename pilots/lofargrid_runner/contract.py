@@ -157,7 +157,8 @@ class JobSpec(NamedTuple):
     ``files`` are small texts (rendered parsets) written into the work directory before the payload.
     ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
     ``destination`` is the folder URL that takes the outputs. With ``carry`` they are put into that folder of the
-    attempt directory, from which the batch system brings them to ``destination``. ``node`` is the only node that may
+    attempt directory, from which the batch system brings them to ``destination``. ``token`` is a file with the bearer
+    token that opens ``destination``, as with inputs. ``node`` is the only node that may
     run it, ``avoid`` nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s``
     seconds keeps its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store
     outputs. A payload that still works when its walltime is over may go on for ``overtime_s``; a batch system is asked
@@ -192,6 +193,7 @@ class JobSpec(NamedTuple):
     patience_s: Number = 0
     overtime_s: Number = 0
     carry: str = ""
+    token: str = ""
     tools: tuple[str, ...] = TOOLS
     contract: int = CONTRACT_VERSION
 

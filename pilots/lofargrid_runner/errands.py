@@ -49,9 +49,14 @@ class Errands:
         self._folder = folder
         self._stop = stop
         self._log = Log(os.path.join(folder, "errands.log"))
+        self._shown: Mapping[str, str] = {}
 
     def do(self, errand: Mapping[str, Any]) -> dict[str, Any]:
-        """Do one, and tell what came of it: `reason` and `detail` are empty where all is well."""
+        """Do one, and tell what came of it: `reason` and `detail` are empty where all is well.
+
+        Its ``tokens`` are files with the bearer tokens that open some of its URLs, in place of a proxy.
+        """
+        self._shown = errand.get("tokens", {})
         try:
             told = ERRANDS[errand["do"]](self, errand)
         except Failure as failure:
@@ -179,7 +184,8 @@ class Errands:
     def _remote(self, url: str, stage: str) -> Remote:
         # Whoever sends us on errands tries again by himself.
         manner = Manner(stage, self._stop, self._log, self._folder, sends=1)
-        return Remote(client_of(url.partition(":")[0], self._tools, self._environment, manner), manner)
+        scheme, token = url.partition(":")[0], self._shown.get(url, "")
+        return Remote(client_of(scheme, self._tools, self._environment, manner, token), manner)
 
 
 def _require(found: str, adler32: str, what: str) -> None:

@@ -42,7 +42,8 @@ def stage_out(
     for output in spec.outputs:
         _require(output, work)
     home = os.path.join(folder, harmless_name(spec.carry, "carry")) if spec.carry else spec.destination
-    storage = storages.of(home) if home.startswith("/") or ":" in home else storages.of("/")
+    is_url = home.startswith("/") or ":" in home
+    storage = storages.of(home if is_url else "/", os.path.join(folder, spec.token) if spec.token else "")
     stored: list[Stored] = []
     try:
         for output in spec.outputs:

@@ -119,11 +119,13 @@ class Door:
         """The start of ``davs://`` URLs of its files."""
         return f"{self.addresses['davs']}/lofar"
 
-    def macaroon(self, folder: str, proxy: Path, authorities: Path, validity: str = "PT1H") -> str:
+    def macaroon(
+        self, folder: str, proxy: Path, authorities: Path, validity: str = "PT1H", may: str = "DOWNLOAD,LIST"
+    ) -> str:
         """Ask for a macaroon to read what is in a folder, as a member may."""
         place = f"https{self.addresses['davs'].removeprefix('davs')}/lofar/{folder}"
         with web_client(place, proxy, authorities) as client:
-            asked_for = {"caveats": ["activity:DOWNLOAD,LIST"], "validity": validity}
+            asked_for = {"caveats": [f"activity:{may}"], "validity": validity}
             kind = {"Content-Type": "application/macaroon-request"}
             answer = client.post("", content=json.dumps(asked_for), headers=kind)
             return str(answer.raise_for_status().json()["macaroon"])

@@ -181,6 +181,34 @@ def test_a_token_of_stageit_and_no_certificate_are_enough(
     holds_no_secret([tmp_path], archive.proxy, TOKEN, *given)
 
 
+def test_a_macaroon_that_lets_one_write_and_no_certificate_are_enough_for_a_pool(
+    archive: Archive, observations: Path, tmp_path: Path, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs, intermediates and products: all lie at one storage, whose root:// door is for others."""
+    monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "none"))
+    davs, root = archive.door.davs, archive.door.addresses["root"]
+    desk = read_from(small(observations, tmp_path), SURLS, f"{davs}/{TARGET}")
+    may = "DOWNLOAD,UPLOAD,LIST,DELETE,MANAGE,READ_METADATA"
+    token = archive.door.macaroon("", archive.proxy, archive.vo.authority.certificates, "PT20H", may)
+    (tmp_path / "tokens").mkdir(mode=0o700)
+    write_secret(tmp_path / "tokens" / "archive", token.encode())
+    doors = {"root": root, "davs": archive.door.addresses["davs"]}
+    one = {**COMPUTE, "tier": 1, "prefixes": [SURLS], "doors": doors, "scratch": f"{davs}/janneke/scratch"}
+    (tmp_path / "sites.yaml").write_text(json.dumps({"sites": {"archive": one}}))
+    settings = {"LOFARGRID_SITES": str(tmp_path / "sites.yaml"), "LOFARGRID_TOKENS": str(tmp_path / "tokens")}
+    desk = replace(desk, settings=settings)
+    output = f"{davs}/janneke/by-token"
+    change(desk, output=output, backend="htcondor", sites=["archive"])
+    nobodys = {**archive.environment, "X509_USER_PROXY": str(tmp_path / "none")}
+    with opened_pool([Node("archive", "wn1")], [tmp_path], nobodys) as pool:
+        desk("run", "production.yaml")
+        (tmp_path / "tokens" / "archive").rename(tmp_path / ".stagingrc")  # the one place that may hold it
+        holds_no_secret([tmp_path, pool.folder], archive.proxy, token)
+        (tmp_path / ".stagingrc").rename(tmp_path / "tokens" / "archive")
+    are_brought(desk, archive, output)
+    is_done(desk, undisturbed, "davs")
+
+
 def macaroon_of(archive: Archive, given: list[str], folder: str) -> str:
     """A macaroon to read what is in a folder, as an archive makes them."""
     given.append(archive.door.macaroon(folder, archive.proxy, archive.vo.authority.certificates))

@@ -24,6 +24,7 @@ from lofargrid.names import is_here, path_of
 from lofargrid.states import Phase
 
 OUT = "out"
+TOKEN = "token"
 WORDS = "runner.log"
 SHARED = "../../shared"
 """Seen from the folder of an attempt."""
@@ -111,15 +112,20 @@ class Folders:
                 home = Path(path_of(spec.destination))
                 home.mkdir(parents=True, exist_ok=True)
                 _link(folder / OUT, home)
+            if spec.token:
+                _link(folder / TOKEN, Path(spec.token))
             travelling = spec._replace(
-                inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if carried_home else ""
-            )
+                inputs=tuple(inputs), sandbox=Path(sandbox).name, carry=OUT if carried_home else "",
+                token=TOKEN if spec.token else "",
+            )  # fmt: skip
             # HTCondor has not heard of it yet: what a crash leaves half-written is written again.
             with (folder / JOB_FILE).open("w", encoding="utf-8") as file:
                 file.write(to_json(travelling, indent=None))
         except OSError as error:
             raise BackendError(f"cannot write {error.filename or folder}: {error.strerror}") from None
         carried = [name for one in inputs for name in (one.carried, one.token) if name]
+        if spec.token:
+            carried.append(TOKEN)
         if sandbox:
             carried.append(sandbox)
         return carried, [OUT] if carried_home else []

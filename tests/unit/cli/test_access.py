@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lofargrid.cli import access, progress
+from lofargrid.cli.session import now
 from tests.grid.authority import Holder
+from tests.grid.processes import write_secret
 from tests.grid.proxies import signed, written
 from tests.unit.cli.seat import Listener, Seat
 
@@ -53,6 +57,49 @@ def test_with_a_good_one_they_are_entered(seat: Seat, proxy: Path, janneke: Hold
 
 def test_what_is_open_to_everybody_needs_none(seat: Seat, proxy: Path) -> None:
     seat("submit", listed(seat, "https://host/a"))
+
+
+# Tokens of storages
+
+
+@pytest.fixture
+def archive(seat: Seat, proxy: Path) -> Path:
+    """Where the user keeps the token of a site that holds davs://host/a."""
+    (seat.folder / "sites.yaml").write_text("sites:\n  archive: {prefixes: ['davs://host/a']}\n")
+    (seat.folder / "tokens").mkdir()
+    seat.environment |= {
+        "LOFARGRID_SITES": str(seat.folder / "sites.yaml"), "LOFARGRID_TOKENS": str(seat.folder / "tokens"),
+    }  # fmt: skip
+    return seat.folder / "tokens" / "archive"
+
+
+def test_with_a_token_of_its_storage_an_input_needs_no_proxy(seat: Seat, archive: Path) -> None:
+    write_secret(archive, b"abc")
+    seat("submit", listed(seat, "davs://host/a"))
+
+
+def test_a_token_of_another_storage_opens_nothing(seat: Seat, archive: Path) -> None:
+    write_secret(archive, b"abc")
+    assert "there is no proxy" in seat("submit", listed(seat, "davs://other/a"), code=2).err
+
+
+@pytest.mark.parametrize(("hours", "told"), [(-1, "has ended"), (0.5, "is good for .* more")])
+def test_a_token_that_ends_before_the_longest_job_is_refused(
+    seat: Seat, archive: Path, hours: float, told: str
+) -> None:
+    claims = json.dumps({"exp": (now() + timedelta(hours=hours)).timestamp()}).encode()
+    write_secret(archive, b".".join((b"head", base64.urlsafe_b64encode(claims).rstrip(b"="), b"signature")))
+    said = seat("submit", listed(seat, "davs://host/a"), code=2).err
+    assert re.search(f"{archive}: this token {told}; the longest job may take ", said)
+    assert "Ask its storage for one that lasts" in said
+    assert seat("status").out == ""
+
+
+def test_a_token_that_others_can_read_is_refused(seat: Seat, archive: Path) -> None:
+    archive.write_text("abc")
+    archive.chmod(0o644)
+    said = seat("submit", listed(seat, "davs://host/a"), code=2).err
+    assert f"{archive}: others can read this file with a token" in said
 
 
 # What a production asks of a proxy
@@ -114,7 +161,7 @@ def test_an_output_that_cannot_be_written_is_refused_with_its_line(
     seat.write(output="davs://localhost:1/lofar/out")
     said = seat("submit", "production.yaml", code=2).err
     assert "production.yaml:7: output: davs://localhost:1/lofar/out cannot be written: cannot copy to davs://" in said
-    assert "Show a proxy with the role of your VO that may, or name another folder" in said
+    assert "Show a proxy with the role of your VO that may, or a token, or name another folder" in said
     assert seat("status").out == ""
 
 

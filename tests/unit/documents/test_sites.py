@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lofargrid.config import settings
-from lofargrid.documents.sites import SHIPPED, SiteDocument, choose, nearest_site, read_sites, site_of, transfer_url
+from lofargrid.documents.sites import (
+    SHIPPED,
+    SiteDocument,
+    choose,
+    nearest_site,
+    read_sites,
+    site_of,
+    transfer_url,
+    web_servers,
+)
 from lofargrid.model import Site, TapeService
 from tests.unit.factories import CONTENT, faults_of
 
@@ -521,3 +530,18 @@ HERE = "srm://srm.example.org:8443/pnfs"
 def test_a_surl_is_read_through_the_first_door_of_its_site(url: str, doors: dict[str, str], expected: str) -> None:
     sites = {"here": Site("here", prefixes=(HERE,), doors=doors)}
     assert transfer_url(url, sites) == expected
+
+
+def test_where_there_is_a_token_of_the_site_it_is_read_through_a_door_of_https() -> None:
+    doors = {"root": "root://door.example.org:1094", "davs": "davs://door.example.org:2880"}
+    sites = {"here": Site("here", prefixes=(HERE,), doors=doors)}
+    assert transfer_url(f"{HERE}/a.tar", sites, {"here": "a token"}.get).startswith("davs://door.example.org:2880/")
+    assert transfer_url(f"{HERE}/a.tar", sites, {"there": "a token"}.get).startswith("root://")
+    del doors["davs"]
+    assert transfer_url(f"{HERE}/a.tar", sites, {"here": "a token"}.get).startswith("root://")
+
+
+def test_servers_of_https_are_those_of_doors_prefixes_and_scratch() -> None:
+    doors = {"root": "root://door.example.org:1094", "davs": "davs://door.example.org:2880"}
+    site = Site("here", prefixes=(HERE, "https://web.example.org/x"), doors=doors, scratch="davs://disk.example.org/y")
+    assert web_servers(site) == {"door.example.org:2880", "web.example.org", "disk.example.org"}

@@ -130,7 +130,7 @@ def test_without_leave_nothing_far_is_begun_and_with_it_it_is_at_once(clock: Clo
     made: list[int] = []
     ended = [True]
 
-    def leave(minutes: float) -> None:
+    def leave(*urls: str) -> None:
         if ended:
             raise ExpiredError("the proxy has ended")
 
