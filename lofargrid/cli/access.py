@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,7 @@ from lofargrid.credentials.staging import read_token
 from lofargrid.documents.production import CredentialDocument
 from lofargrid.documents.sites import LOCAL, SCHEMES
 from lofargrid.errors import BackendError, Fault, InputError
-from lofargrid.model import Site
-from lofargrid.recipes.guarded import guarded, proxy_min, scratches
+from lofargrid.recipes.guarded import proxy_min
 from lofargrid.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -60,11 +59,10 @@ class Access:
         _require_protocols(recipe)
         if any(map(self._session.opens(), recipe.subbands)):
             read_token(self._session.settings.staging)
-        reached, (_, token) = self._session.reached(), self._session.doors()
-        _require_tokens(recipe, reached, token)
-        place = next(guarded(recipe, reached, self._session.opens(), token), None)
-        if place or wanted != CredentialDocument():
-            self._require_proxy(recipe, wanted, place)
+        asked = self._session.keyholder.asked(recipe)
+        _require_tokens(recipe, asked.tokens)
+        if asked.place or wanted != CredentialDocument():
+            self._require_proxy(recipe, wanted, asked.place)
         self._require_writable(recipe.output)
 
     def _require_proxy(self, recipe: Recipe, wanted: CredentialDocument, place: Fault | None) -> None:
@@ -117,11 +115,10 @@ def _shortcomings(proxy: "Proxy", recipe: Recipe, wanted: CredentialDocument, at
         yield Fault(what, remedy, field="credential.hours" if wanted.hours else "")
 
 
-def _require_tokens(recipe: Recipe, reached: Mapping[str, Site], token: Callable[[str], str]) -> None:
+def _require_tokens(recipe: Recipe, tokens: Iterable[str]) -> None:
     """Refuse tokens that cannot be used, or that end before the longest job may."""
-    shown = (*(one.url for one in recipe.subbands), recipe.output, *(one.scratch for one in scratches(recipe, reached)))
     longest_min = max(map(proxy_min, recipe.pipeline.steps.values()))
-    for path in sorted(filter(None, {*map(token, shown)})):
+    for path in tokens:
         ends = read_bearer(Path(path))
         left_s = (ends - now()).total_seconds() if ends else math.inf
         if left_s < longest_min * 60:

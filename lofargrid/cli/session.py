@@ -6,22 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from lofargrid import assets
 from lofargrid.backends.base import Backend
 from lofargrid.backends.registry import NAMES, lack_of, open_backend
+from lofargrid.cli.keyholder import Keyholder
 from lofargrid.cli.text import note
 from lofargrid.config import Settings
-from lofargrid.credentials.bearer import Bearers
-from lofargrid.credentials.leave import Leave
 from lofargrid.credentials.staging import read_token
 from lofargrid.documents.batch import read_batches
 from lofargrid.documents.pipelines import Pipeline
 from lofargrid.documents.production import ProductionDocument, read_production
 from lofargrid.documents.reading import located
-from lofargrid.documents.sites import LOCAL, SHIPPED, choose, locator, read_sites, site_of, transfer_url, web_servers
+from lofargrid.documents.sites import LOCAL, SHIPPED, choose, locator, read_sites, site_of
 from lofargrid.documents.software import Software, read_software
 from lofargrid.engine.engine import Engine, Places
 from lofargrid.errors import BackendError, Fault, InputError
@@ -31,7 +30,6 @@ from lofargrid.names import file_url, is_here, path_of
 from lofargrid.pilots.fleet import Fleet, Means
 from lofargrid.recipes import sandboxes
 from lofargrid.recipes.freezing import read_recipe
-from lofargrid.recipes.guarded import guarded
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.rights import Rights
 from lofargrid.storage.base import Recall, Storage
@@ -109,7 +107,7 @@ class Session:
         folder = self.tracker_path.parent / "runner"
         grid = GridStorage(
             lambda: sandboxes.pack_runner(folder), lambda: self.sites()[LOCAL].tools, self.settings.own_proxy,
-            self.doors()[1],
+            lambda url: self.keyholder.token(url),
         )  # fmt: skip
         return Everywhere(LocalStorage(), grid)
 
@@ -137,15 +135,10 @@ class Session:
             if site.recall and (site.recall.by != "stageit" or with_token)
         }
 
-    def doors(self) -> tuple[Callable[[str], str], Callable[[str], str]]:
-        """Tell by which URL a file is reached, and the file with the token that opens it, "" where a proxy does."""
-        sites = self.sites()
-        bearers = Bearers(self.settings.tokens, {name: web_servers(site) for name, site in sites.items()})
-
-        def turl(url: str) -> str:
-            return transfer_url(url, sites, bearers.at)
-
-        return turl, lambda url: bearers.of(turl(url))
+    @cached_property
+    def keyholder(self) -> Keyholder:
+        """What the user opens storages with."""
+        return Keyholder(self.settings, self.sites(), self.reached(), self.opens(), now)
 
     def opens(self) -> Callable[[Subband], bool]:
         """Tell which inputs StageIT opens, with what it gives for a request."""
@@ -206,28 +199,17 @@ class Session:
                 known[recipe.software] = release, tool_versions(release, os.environ.get("PATH", os.defpath))
             return known[recipe.software]
 
-        reached, opens = self.reached(), self.opens()
-        turl, token = self.doors()
-        asking: dict[str, tuple[Recipe, bool]] = {}
-
-        def asks(recipe: Recipe) -> bool:
-            known, asks = asking.get(recipe.production, (None, False))
-            if known is not recipe:  # it has many lines, and each tick asks
-                asks = any(guarded(recipe, reached, opens, token))
-                asking[recipe.production] = recipe, asks
-            return asks
-
         return Places(
             owner=self.settings.owner,
             contact=self.settings.contact,
             sandbox=lambda recipe: str(sandboxes.freeze(recipe, root / "sandboxes")),
             scratch=partial(self.scratch, tracker),
             software=software,
-            turl=turl,
+            turl=self.keyholder.turl,
             keys=Keyring(root / "tokens"),
-            token=token,
-            guarded=asks,
-            leave=Leave(self.settings.own_proxy, now).require,
+            token=self.keyholder.token,
+            require=self.keyholder.require,
+            require_open=self.keyholder.require_open,
         )
 
     def software(self, release: str) -> Software:

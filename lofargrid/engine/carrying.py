@@ -30,7 +30,7 @@ class _Trouble:
 class Carrying:
     """Makes calls to a storage, each under a key. What it has begun does not outlive the process.
 
-    ``leave`` raises `ExpiredError` where some URLs ask for the user's proxy and that has ended.
+    ``leave`` raises `ExpiredError` where what opens some URLs has ended.
     """
 
     storage: Storage

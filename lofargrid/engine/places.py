@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from lofargrid.documents.software import Software
 from lofargrid.model import Site
-from lofargrid.names import is_here
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.storage.base import Keys, Way
 
@@ -17,8 +16,8 @@ class Places:
     ``sandbox`` gives the folder of its frozen sandbox, ``scratch`` the folder URL of its intermediates at a site,
     ``software`` its release and the versions of the tools in it. ``turl`` gives the URL by which jobs read a file,
     where ``keys`` know no other way, ``token`` the path of a file with the token that opens a URL, "" where the user's
-    proxy does. ``guarded`` tells whether a production asks for the proxy, ``leave`` raises `ExpiredError` where that is
-    not good for so many minutes more.
+    proxy does. ``require`` raises `ExpiredError` where what a production asks for is not good for so many minutes more,
+    ``require_open`` where what opens some URLs is not good now.
     """
 
     owner: str
@@ -29,16 +28,11 @@ class Places:
     turl: Callable[[str], str] = str
     keys: Keys | None = None
     token: Callable[[str], str] = lambda url: ""
-    guarded: Callable[[Recipe], bool] = lambda recipe: False
-    leave: Callable[[float], None] = lambda minutes: None
+    require: Callable[[Recipe, float], None] = lambda recipe, minutes: None
+    require_open: Callable[..., None] = lambda *urls: None
 
     def way(self, url: str) -> Way:
         """How jobs read a file; the token is the path of a file."""
         kept = self.keys.of(url) if self.keys else None
         turl = self.turl(url)
         return kept if kept and kept.token else Way(turl, self.token(turl))
-
-    def require_open(self, *urls: str) -> None:
-        """Raise `ExpiredError` where something asks for the user's proxy, and that has ended."""
-        if not all(is_here(url) or self.token(url) for url in urls):
-            self.leave(0)

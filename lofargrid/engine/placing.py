@@ -101,13 +101,12 @@ class Placing:
         return pairs, [f"no site can run {_some(names)}: {why}" for why, names in nowhere.items()]
 
     def _held(self, kinds: Iterable[Kind]) -> set[Key]:
-        """The kinds of jobs that wait for a new proxy: it would end before they do."""
+        """The kinds of jobs that wait for a new proxy or token: it would end before they do."""
         held = set()
         for kind in kinds:
             recipe = self._recipes.of_id(kind.production_id)
             try:
-                if self._places.guarded(recipe):
-                    self._places.leave(proxy_min(recipe.steps[kind.step]))
+                self._places.require(recipe, proxy_min(recipe.steps[kind.step]))
             except ExpiredError as error:
                 self._guard.tell("submit", error)
                 held.add(key_of(kind))

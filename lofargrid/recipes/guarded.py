@@ -35,12 +35,19 @@ def guarded(
             yield Fault(one.url, file=one.source, line=one.line)
     if _scheme(recipe.output) != "file" and not token(recipe.output):
         yield Fault(recipe.output, field="output")
-    for site in scratches(recipe, reached):
+    for site in _scratches(recipe, reached):
         if not token(site.scratch):
             yield Fault(f"{site.scratch}, the scratch of {site.name},", field="sites")
 
 
-def scratches(recipe: Recipe, reached: Mapping[str, Site]) -> list[Site]:
+def places(recipe: Recipe, reached: Mapping[str, Site]) -> Iterator[str]:
+    """All URLs that a production reads from and writes to: inputs, output, scratch."""
+    yield from (one.url for one in recipe.subbands)
+    yield recipe.output
+    yield from (site.scratch for site in _scratches(recipe, reached))
+
+
+def _scratches(recipe: Recipe, reached: Mapping[str, Site]) -> list[Site]:
     """The sites of a production that have a scratch on a grid storage."""
     allowed = [] if recipe.backend == LOCAL else [reached[name] for name in recipe.allowed(reached)]
     return [site for site in allowed if site.scratch and _scheme(site.scratch) != "file"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 import shutil
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.grid.authority import Authority
 from tests.grid.door import Door, commands
-from tests.grid.processes import until
+from tests.grid.processes import until, write_secret
 from tests.grid.tape import TapeService
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.production.conftest import Desk
@@ -40,14 +42,19 @@ def door(vo: VO) -> Iterator[Door]:
 def desk(tmp_path: Path, vo: VO, door: Door) -> Gated:
     """A desk whose inputs and products lie on the storage, the second half of them closed, and a member's proxy."""
     found = {**vo.environment, "PATH": f"{commands(tmp_path)}:{os.environ['PATH']}"}
-    settings = {"X509_USER_PROXY": str(tmp_path / "x509up"), "LOFARGRID_SITES": str(tmp_path / "own.yaml")}
-    vo.proxy(tmp_path / "x509up", vo.authority.user("People", tmp_path.name), PRODUCTION, MEMBER)
+    settings = {"X509_USER_PROXY": str(desk_proxy(tmp_path)), "LOFARGRID_SITES": str(tmp_path / "own.yaml"),
+                "LOFARGRID_TOKENS": str(tmp_path / "tokens")}  # fmt: skip
+    vo.proxy(desk_proxy(tmp_path), vo.authority.user("People", tmp_path.name), PRODUCTION, MEMBER)
     desk = gated(tmp_path, {**found, **settings})
     for number in range(SUBBANDS):
         place = door.file(f"{door.davs}/raw/{_folder(number)}/{subband(number)}")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(desk.folder / subband(number), place)
     return desk
+
+
+def desk_proxy(folder: Path) -> Path:
+    return folder / "x509up"
 
 
 def _folder(number: int) -> str:
@@ -62,21 +69,56 @@ def read_from(desk: Desk, start: str, **changes: object) -> None:
     desk.write(pipeline="gated", inputs={"data": "data.surls"}, parameters={"gate": str(desk.gate)}, **changes)
 
 
-def test_what_needs_a_proxy_waits_for_a_new_one_and_goes_on_by_itself(
-    desk: Gated, vo: VO, door: Door, tmp_path: Path
-) -> None:
-    (tmp_path / "own.yaml").write_text("sites: {local: {slots: 1}}\n")
-    read_from(desk, door.davs, policy=None, output=f"{door.davs}/janneke/products")
+@dataclass(frozen=True)
+class Credential:
+    """What the user has, what has ended in its place, and what is good again; and what is said of it."""
+
+    own: Path
+    ended: Path
+    new: Path
+    told: str
+
+
+@pytest.fixture
+def proxy(desk: Gated, vo: VO, tmp_path: Path) -> Credential:
     own, ended, new = (tmp_path / name for name in ("x509up", "ended", "new"))
     janneke = vo.authority.user("People", "Janneke")
     for path, age in ((ended, {"hours": 1, "pastproxy": "2:00"}), (new, {})):
         vo.proxy(path, janneke, PRODUCTION, MEMBER, **age)
+    told = f"the proxy {own} has ended; what needs one waits for a new one: proxy --new"
+    return Credential(own, ended, new, told)
+
+
+@pytest.fixture
+def token(desk: Gated, vo: VO, door: Door, tmp_path: Path) -> Credential:
+    """Macaroons of the storage, and no proxy."""
+    (tmp_path / "tokens").mkdir()
+    own, ended, new = (tmp_path / name for name in ("tokens/archive", "ended", "new"))
+    may = "DOWNLOAD,UPLOAD,LIST,DELETE,MANAGE,READ_METADATA"
+    for path in (own, new):
+        write_secret(path, door.macaroon("", desk_proxy(tmp_path), vo.authority.certificates, "PT20H", may).encode())
+    claims = base64.urlsafe_b64encode(b'{"exp": 1000000000}').rstrip(b"=")
+    write_secret(ended, b".".join((b"head", claims, b"signature")))  # storages sign none that has ended
+    desk_proxy(tmp_path).unlink()
+    told = f"the token {own} has ended; what needs one waits for a new one: ask its storage"
+    return Credential(own, ended, new, told)
+
+
+@pytest.mark.parametrize("kind", ["proxy", "token"])
+def test_what_needs_a_credential_waits_for_a_new_one_and_goes_on_by_itself(
+    desk: Gated, door: Door, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    credential: Credential = request.getfixturevalue(kind)
+    own, ended, new, told = credential.own, credential.ended, credential.new, credential.told
+    sites = {"local": {"slots": 1}, "archive": {"prefixes": [SURLS], "doors": door.addresses}}
+    (tmp_path / "own.yaml").write_text(json.dumps({"sites": sites}))
+    output = f"{door.davs}/janneke/by-{kind}"
+    read_from(desk, door.davs, policy=None, output=output)
     with running(desk) as run, contextlib.ExitStack() as held:
         until(lambda: _opens(desk, held), "no payload comes to the gate")
         ended.replace(own)
         desk.wait_for(1, "state = 'succeeded'")
         desk.wait_for(SUBBANDS - 1, "state IN ('waiting', 'ready')")
-        told = f"the proxy {own} has ended; what needs one waits for a new one: proxy --new"
         held_back = [("publish", told), ("submit", told)]
         until(lambda: asked(desk, "SELECT stage, text FROM troubles ORDER BY 1") == held_back, "nobody was told")
         assert asked(desk, "SELECT count(*) FROM files WHERE published <> ''") == [(0,)]
@@ -84,7 +126,7 @@ def test_what_needs_a_proxy_waits_for_a_new_one_and_goes_on_by_itself(
         _, said = run.communicate(timeout=120)
     assert (run.returncode, said.count(told)) == (0, 1), said
     assert asked(desk, "SELECT count(*), count(reason) FROM attempts") == [(SUBBANDS, 0)], "none of them failed"
-    products = {one.name: one.read_bytes() for one in door.file(f"{door.davs}/janneke/products").glob("*.tar")}
+    products = {one.name: one.read_bytes() for one in door.file(output).glob("*.tar")}
     sums = asked(desk, "SELECT filename, adler32 FROM files WHERE published <> ''")
     assert sorted((name, f"{zlib.adler32(content):08x}") for name, content in products.items()) == sorted(sums)
 

@@ -268,8 +268,7 @@ class World:
     sites: dict[str, Site] = field(default_factory=lambda: {"nowhere": Site("nowhere", slots=500, guarded=False)})
     recall: Recall | None = None
     keys: Keys | None = None
-    guarded: Callable[[Recipe], bool] = lambda recipe: False
-    leave: Callable[[float], None] = lambda minutes: None
+    require: Callable[[Recipe, float], None] = lambda recipe, minutes: None
 
     def __post_init__(self) -> None:
         self.tracker = open_tracker(self.folder / "tracker.db")
@@ -287,7 +286,7 @@ class World:
         software = Software("local", (), {}, {}, Values(), {}, {})
         places = Places("someone", "someone@example.org", lambda one: self.sandbox(one), self.scratch,
                         lambda one: (software, {"DP3": "6.3"}), keys=self.keys,
-                        guarded=lambda one: self.guarded(one), leave=lambda one: self.leave(one))  # fmt: skip
+                        require=lambda one, minutes: self.require(one, minutes))  # fmt: skip
         return Engine(tracker, self.backend, self.sites, self.storage, places, lambda: self.time,
                       recall=self.recall)  # fmt: skip
 

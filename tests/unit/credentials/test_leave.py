@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from lofargrid.credentials.leave import Leave
+from lofargrid.credentials.leave import PROXY, TOKEN, Leave
 from lofargrid.errors import ExpiredError
 from tests.grid.authority import Holder
+from tests.grid.processes import write_secret
 from tests.grid.proxies import signed, written
 
 
@@ -33,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def leave(path: Path, clock: Clock) -> Leave:
-    return Leave(path, clock)
+    return Leave(PROXY, path, clock)
 
 
 def test_it_holds_back_what_would_outlive_the_proxy(leave: Leave, path: Path, clock: Clock, janneke: Holder) -> None:
@@ -63,4 +66,24 @@ def test_none_and_one_that_others_can_read_are_none(leave: Leave, path: Path, ja
     leave.require()
     path.chmod(0o644)
     with pytest.raises(ExpiredError, match="others can read this proxy"):
+        leave.require()
+
+
+def test_a_token_that_does_not_say_when_it_ends_is_good(path: Path, clock: Clock) -> None:
+    write_secret(path, b"opaque")
+    Leave(TOKEN, path, clock).require(1e6)
+
+
+def test_a_token_is_asked_for_at_its_storage(path: Path, clock: Clock) -> None:
+    ends = (clock.time + timedelta(minutes=30, seconds=30)).timestamp()
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": ends}).encode()).rstrip(b"=")
+    write_secret(path, b".".join((b"head", claims, b"signature")))
+    leave = Leave(TOKEN, path, clock)
+    leave.require(30)
+    with pytest.raises(
+        ExpiredError, match="is good for 30 min more; jobs that may take 60 min wait for a new one: ask"
+    ):
+        leave.require(60)
+    path.chmod(0o644)
+    with pytest.raises(ExpiredError, match=r"others can read this file with a token.*; what needs it waits for that"):
         leave.require()

@@ -12,6 +12,7 @@ import pytest
 
 from lofargrid.errors import ExpiredError
 from lofargrid.model import Site, Subband
+from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
 from tests.unit.engine_factories import FIRST, World, name, recipe, subband
@@ -351,14 +352,13 @@ def test_many_kinds_that_cannot_use_a_slot_let_those_behind_them_have_a_look(tmp
 
 def test_jobs_that_would_outlive_the_proxy_wait_for_a_new_one_and_keep_no_others_waiting(tmp_path: Path) -> None:
     world = grid(tmp_path, site("t1"))
-    world.guarded = lambda one: one.production == "guarded"
     good_for_min = 60.0
 
-    def leave(minutes: float) -> None:
-        if minutes > good_for_min:
+    def require(given: Recipe, minutes: float) -> None:
+        if given.production == "guarded" and minutes > good_for_min:
             raise ExpiredError("the proxy is good for 60 min more")
 
-    world.leave = leave
+    world.require = require
     long, short = ({"resources": {"walltime_min": minutes}} for minutes in (55, 45))
     enter(world, "guarded", [subband(100)], {"first": FIRST | long, "beside": FIRST | short})
     enter(world, "open", [subband(101)], {"first": FIRST | long})
