@@ -58,7 +58,7 @@ class Keyholder:
 
     def token(self, url: str) -> str:
         """The file with the token that opens a URL, "" where the proxy does."""
-        return self._bearers.of(self.turl(url))
+        return self._bearers.of(self.turl(url)) if self._bearers else ""
 
     def asked(self, recipe: Recipe) -> Asked:
         """What a production asks for."""

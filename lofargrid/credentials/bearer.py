@@ -35,6 +35,10 @@ class Bearers:
         self._folder = folder
         self._servers = servers
 
+    def __bool__(self) -> bool:
+        """Whether there is a folder for them."""
+        return self._folder.is_dir()
+
     def at(self, site: str) -> Path | None:
         """The file with the token of a site; None if it has none."""
         place = self._folder / site
@@ -46,7 +50,7 @@ class Bearers:
         The server decides, and not which file it may be that a URL means: lists come from others.
         """
         parts = urlsplit(url)
-        if parts.scheme not in _WEB or not self._folder.is_dir():
+        if parts.scheme not in _WEB:
             return ""
         places = (self.at(site) for site, servers in self._servers.items() if parts.netloc in servers)
         return next((str(place.absolute()) for place in places if place), "")

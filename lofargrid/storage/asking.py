@@ -10,6 +10,16 @@ from lofargrid.errors import BackendError, InputError, UncertainError
 from lofargrid.names import path_of
 from lofargrid.storage.base import Locality
 
+LOCALITIES = {
+    "ONLINE": Locality.ONLINE,
+    "ONLINE_AND_NEARLINE": Locality.ONLINE,
+    "NEARLINE": Locality.NEARLINE,
+    "UNAVAILABLE": Locality.NEARLINE,  # its disk is away for now
+    "LOST": Locality.LOST,
+    "NONE": Locality.LOST,
+}
+"""The words of SRM and dCache for where a file is."""
+
 
 class MisfitError(Exception):
     """An answer that does not help. ``refused`` tells that nothing was done."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from lofargrid.commands import run
 from lofargrid.errors import BackendError, UncertainError
-from lofargrid.storage.asking import parts, plain_path, trouble_of
+from lofargrid.storage.asking import LOCALITIES, parts, plain_path, trouble_of
 from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 AT_ONCE = 100
@@ -24,14 +24,6 @@ _PINNING = Pinning()
 _CALLS = Path(__file__).with_name("gfal2_calls.py")
 _PYTHON = "/usr/bin/python3"
 _LIMIT_S = 300.0
-_LOCALITIES = {
-    "ONLINE": Locality.ONLINE,
-    "ONLINE_AND_NEARLINE": Locality.ONLINE,
-    "NEARLINE": Locality.NEARLINE,
-    "UNAVAILABLE": Locality.NEARLINE,  # its disk is away for now
-    "LOST": Locality.LOST,
-    "NONE": Locality.LOST,
-}
 # What gfal2 says of a file itself: ENOMSG comes with the service's own words.
 _OF_FILES = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOMSG)
 # With the same numbers it says of each file that the call failed. A request that nobody knows is EINVAL, as is what
@@ -82,7 +74,7 @@ class BringOnline:
 
     def _locality(self, code: int, word: str) -> Locality:
         if not code:
-            return _LOCALITIES.get(word, Locality.NEARLINE)
+            return LOCALITIES.get(word, Locality.NEARLINE)
         if _of_call(code, word):
             raise self._error("where files are", word)
         return Locality.ABSENT if code == errno.ENOENT else trouble_of(word)

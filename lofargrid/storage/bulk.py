@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from lofargrid.storage.asking import MisfitError, Service, parts, plain, plain_path
+from lofargrid.storage.asking import LOCALITIES, MisfitError, Service, parts, plain, plain_path
 from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Way
 
 AT_ONCE = 500
@@ -18,14 +18,6 @@ AT_ONCE = 500
 
 _PINNING = Pinning()
 _UNKNOWN = (httpx.codes.NOT_FOUND,)
-_LOCALITIES = {
-    "ONLINE": Locality.ONLINE,
-    "ONLINE_AND_NEARLINE": Locality.ONLINE,
-    "NEARLINE": Locality.NEARLINE,
-    "UNAVAILABLE": Locality.NEARLINE,  # its disk is away for now
-    "LOST": Locality.LOST,
-    "NONE": Locality.LOST,
-}
 _STATES = {
     "COMPLETED": RecallState.ONLINE,
     "SKIPPED": RecallState.ONLINE,  # it says it is there already, which is not always so (dCache issue 7607)
@@ -73,7 +65,7 @@ class BulkRequests:
         told = {one["fileName"]: one.get("fileLocality", "") for one in answer.json()["children"]}
         names = {url: posixpath.basename(plain_path(url)) for url in urls}
         return {
-            url: _LOCALITIES.get(told[name], Locality.NEARLINE) if name in told else Locality.ABSENT
+            url: LOCALITIES.get(told[name], Locality.NEARLINE) if name in told else Locality.ABSENT
             for url, name in names.items()
         }
 

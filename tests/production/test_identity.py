@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -18,6 +17,7 @@ from tests.grid.authority import Authority
 from tests.grid.door import Door, commands
 from tests.grid.processes import until, write_secret
 from tests.grid.tape import TapeService
+from tests.grid.tokens import jwt
 from tests.grid.voms import MEMBER, PRODUCTION, VO
 from tests.production.conftest import Desk
 from tests.production.gated import SUBBANDS, Gated, gated, subband
@@ -97,8 +97,7 @@ def token(desk: Gated, vo: VO, door: Door, tmp_path: Path) -> Credential:
     may = "DOWNLOAD,UPLOAD,LIST,DELETE,MANAGE,READ_METADATA"
     for path in (own, new):
         write_secret(path, door.macaroon("", desk_proxy(tmp_path), vo.authority.certificates, "PT20H", may).encode())
-    claims = base64.urlsafe_b64encode(b'{"exp": 1000000000}').rstrip(b"=")
-    write_secret(ended, b".".join((b"head", claims, b"signature")))  # storages sign none that has ended
+    write_secret(ended, jwt(exp=10**9))  # storages sign none that has ended
     desk_proxy(tmp_path).unlink()
     told = f"the token {own} has ended; what needs one waits for a new one: ask its storage"
     return Credential(own, ended, new, told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from lofargrid.cli.session import now
 from tests.grid.authority import Holder
 from tests.grid.processes import write_secret
 from tests.grid.proxies import signed, written
+from tests.grid.tokens import jwt
 from tests.unit.cli.seat import Listener, Seat
 
 NAME = "L654321_SAP000_SB000_uv.MS_1a2b3c4d.tar"
@@ -87,8 +87,7 @@ def test_a_token_of_another_storage_opens_nothing(seat: Seat, archive: Path) -> 
 def test_a_token_that_ends_before_the_longest_job_is_refused(
     seat: Seat, archive: Path, hours: float, told: str
 ) -> None:
-    claims = json.dumps({"exp": (now() + timedelta(hours=hours)).timestamp()}).encode()
-    write_secret(archive, b".".join((b"head", base64.urlsafe_b64encode(claims).rstrip(b"="), b"signature")))
+    write_secret(archive, jwt(exp=(now() + timedelta(hours=hours)).timestamp()))
     said = seat("submit", listed(seat, "davs://host/a"), code=2).err
     assert re.search(f"{archive}: this token {told}; the longest job may take ", said)
     assert "Ask its storage for one that lasts" in said

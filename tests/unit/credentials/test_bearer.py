@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,16 +10,9 @@ import pytest
 from lofargrid.credentials.bearer import Bearers, read_bearer
 from lofargrid.errors import InputError
 from tests.grid.processes import write_secret
+from tests.grid.tokens import encoded, jwt
 
 HOUR_12 = datetime(2030, 1, 1, 12, tzinfo=UTC)
-
-
-def encoded(content: bytes) -> bytes:
-    return base64.urlsafe_b64encode(content).rstrip(b"=")
-
-
-def jwt(**claims: object) -> bytes:
-    return b".".join((encoded(b'{"alg":"ES256"}'), encoded(json.dumps(claims).encode()), encoded(b"signature")))
 
 
 def macaroon(*caveats: str) -> bytes:

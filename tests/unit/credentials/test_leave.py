@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from lofargrid.errors import ExpiredError
 from tests.grid.authority import Holder
 from tests.grid.processes import write_secret
 from tests.grid.proxies import signed, written
+from tests.grid.tokens import jwt
 
 
 class Clock:
@@ -75,9 +74,7 @@ def test_a_token_that_does_not_say_when_it_ends_is_good(path: Path, clock: Clock
 
 
 def test_a_token_is_asked_for_at_its_storage(path: Path, clock: Clock) -> None:
-    ends = (clock.time + timedelta(minutes=30, seconds=30)).timestamp()
-    claims = base64.urlsafe_b64encode(json.dumps({"exp": ends}).encode()).rstrip(b"=")
-    write_secret(path, b".".join((b"head", claims, b"signature")))
+    write_secret(path, jwt(exp=(clock.time + timedelta(minutes=30, seconds=30)).timestamp()))
     leave = Leave(TOKEN, path, clock)
     leave.require(30)
     with pytest.raises(
