@@ -5,11 +5,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from lofargrid.backends.registry import lack_of
-from lofargrid.cli.session import Session
-from lofargrid.cli.text import bytes_text
+from lofargrid.cli.session import Session, now
+from lofargrid.cli.text import bytes_text, time_text
 from lofargrid.commands import run
+from lofargrid.credentials.bearer import read_bearer
+from lofargrid.documents.sites import nearest_site, web_servers
 from lofargrid.documents.software import Software
 from lofargrid.errors import BackendError, InputError
 from lofargrid.recipes.recipe import Recipe
@@ -42,7 +45,14 @@ class Finding:
 def examine(session: Session) -> list[Finding]:
     """Look at everything."""
     local = session.software("local")
-    return [*_machine(session), *_tracker(session), *_programs(local), *_modules(), *_htcondor(session)]
+    return [
+        *_machine(session),
+        *_tracker(session),
+        *_programs(local),
+        *_modules(),
+        *_credentials(session),
+        *_htcondor(session),
+    ]
 
 
 def missing_programs(recipe: Recipe, software: Software) -> list[str]:
@@ -90,6 +100,30 @@ def _modules() -> Iterator[Finding]:
         result = run([sys.executable, "-c", f"import {name}"], {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
         found = "there" if result.exit_code == 0 else result.stderr.strip().rpartition("\n")[2]
         yield Finding(f"python module {name} ({use})", result.exit_code == 0, found, _PIP)
+
+
+def _credentials(session: Session) -> Iterator[Finding]:
+    """Look at the user's tokens for storages: one that nobody reads is not missed by anything else."""
+    sites, folder = session.sites(), session.settings.tokens
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        what = f"token {path.name}"
+        if path.name not in sites:
+            yield Finding(what, False, f"{path} is named after no site", nearest_site(path.name, sites))
+        elif not web_servers(sites[path.name]):
+            yield Finding(what, False, f"{path.name} has no door of https", "name its `davs` door in your sites.yaml")
+        else:
+            yield _credential(what, path)
+
+
+def _credential(what: str, path: Path) -> Finding:
+    remedy = "ask its storage for a new one"
+    try:
+        ends = read_bearer(path)
+    except InputError as error:
+        return Finding(what, False, f"{path}: {error.faults[0].what}", error.faults[0].remedy)
+    good = ends is None or ends > now()
+    found = f"good until {time_text(ends.isoformat())}" if ends else "it does not say when it ends"
+    return Finding(what, good, found if good else f"{path} has ended", remedy)
 
 
 def _htcondor(session: Session) -> Iterator[Finding]:

@@ -8,6 +8,8 @@ import htcondor2
 import pytest
 
 from lofargrid.cli import doctor
+from tests.grid.processes import write_secret
+from tests.grid.tokens import jwt
 from tests.unit.cli.seat import Seat
 
 
@@ -67,6 +69,24 @@ def test_a_full_disk_is_told(seat: Seat) -> None:
     good, found, remedy = told(seat, "disk", code=1)
     assert (good, found) == (False, "0 B free in /proc/self")
     assert "LOFARGRID_SCRATCH" in remedy
+
+
+def test_tokens_that_open_nothing_are_told(seat: Seat) -> None:
+    (seat.folder / "sites.yaml").write_text("sites:\n  archive: {prefixes: ['davs://host/a']}\n")
+    folder = seat.folder / "tokens"
+    seat.environment |= {"LOFARGRID_SITES": str(seat.folder / "sites.yaml"), "LOFARGRID_TOKENS": str(folder)}
+    folder.mkdir()
+    for name in ("archive", "Archive", "SURF"):
+        write_secret(folder / name, b"abc")
+    said = seat("doctor", code=None).out
+    assert "ok      token archive: it does not say when it ends" in said
+    assert f"MISSING token Archive: {folder}/Archive is named after no site\n        " in said
+    assert "MISSING token SURF: SURF has no door of https\n        name its `davs` door in your sites.yaml" in said
+    (folder / "archive").write_bytes(jwt(exp=1e9))
+    said = seat("doctor", code=1).out
+    assert f"MISSING token archive: {folder}/archive has ended\n        ask its storage for a new one" in said
+    (folder / "archive").chmod(0o644)
+    assert f"{folder}/archive: others can read this file with a token\n        chmod 600 " in seat("doctor", code=1).out
 
 
 def test_a_pool_is_looked_at_where_a_site_is_reached_through_one(
