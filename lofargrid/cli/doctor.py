@@ -105,7 +105,12 @@ def _modules() -> Iterator[Finding]:
 def _credentials(session: Session) -> Iterator[Finding]:
     """Look at the user's tokens for storages: one that nobody reads is not missed by anything else."""
     sites, folder = session.sites(), session.settings.tokens
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    try:
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        yield Finding("tokens", False, f"{folder}: {error.strerror}", f"make it yours: chmod 700 {folder}")
+        return
+    for path in paths:
         what = f"token {path.name}"
         if path.name not in sites:
             yield Finding(what, False, f"{path} is named after no site", nearest_site(path.name, sites))

@@ -6,6 +6,7 @@ Source: "Macaroons: Cookies with Contextual Caveats" and libmacaroons' format; R
 import base64
 import binascii
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -13,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lofargrid.credentials.secret import read_secret
+from lofargrid.documents.sites import WEB
 from lofargrid.errors import Fault, InputError
 
 _REMEDY = "Ask its storage for a new one, and write it into this file"
-_WEB = ("davs", "https")
 _BEFORE = re.compile(rb"before:([0-9T:.-]+)Z")
 
 
@@ -42,7 +43,7 @@ class Bearers:
     def at(self, site: str) -> Path | None:
         """The file with the token of a site; None if it has none."""
         place = self._folder / site
-        return place if site in self._servers and place.parent == self._folder and place.exists() else None
+        return place if site in self._servers and place.parent == self._folder and os.access(place, os.F_OK) else None
 
     def of(self, url: str) -> str:
         """The file with the token that opens a URL; "" if none does.
@@ -50,7 +51,7 @@ class Bearers:
         The server decides, and not which file it may be that a URL means: lists come from others.
         """
         parts = urlsplit(url)
-        if parts.scheme not in _WEB:
+        if parts.scheme not in WEB:
             return ""
         places = (self.at(site) for site, servers in self._servers.items() if parts.netloc in servers)
         return next((str(place.absolute()) for place in places if place), "")

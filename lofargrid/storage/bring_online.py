@@ -121,7 +121,10 @@ class BringOnline:
         if done.exit_code:
             why = (done.stderr.strip().splitlines() or [f"{words[0]} ended with {done.exit_code}"])[-1]
             raise self._error(what, why, uncertain=done.exit_code not in (126, 127))
-        answer = json.loads(done.stdout)
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise self._error(what, f"{words[0]} gives an answer that is none", uncertain=True) from None
         if "error" in answer:
             raise self._error(what, answer["error"][1], _uncertain(*answer["error"]))
         return {url: (code, why) for url, (code, why) in zip(urls, answer["files"], strict=True)}, answer

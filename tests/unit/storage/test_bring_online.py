@@ -64,6 +64,7 @@ def test_files_of_a_request_may_fare_differently(answering: Answering) -> None:
         ({}, "kill -9 $$", UncertainError, "ended with -9"),
         ({}, "echo 'no gfal2 here' >&2; exit 127", BackendError, "no gfal2 here"),
         ({}, "echo 'it fell over' >&2; exit 1", UncertainError, "it fell over"),
+        ({}, "echo 'and more'", UncertainError, "gives an answer that is none"),
     ],
 )
 def test_a_request_whose_answer_got_lost_may_stand(
