@@ -40,6 +40,7 @@ FIRST = {
     "outputs": {"ms": {"path": "first.MS", "suffix": ".MS"}},
     "retry": {"tries": 2},
 }
+ALONE = {"first": FIRST}
 BAND = {
     "over": "target",
     "split": {"group": "group_size"},
@@ -256,6 +257,10 @@ class ScriptedBackend:
             raise BackendError("the scripted backend does not answer")
 
 
+class CrashError(BaseException):
+    """The process dies: nothing may catch it."""
+
+
 @dataclass
 class World:
     """A tracker, a backend, a disk, a clock, and an engine over them that can be started again."""
@@ -271,6 +276,7 @@ class World:
     require: Callable[[Recipe, float], None] = lambda recipe, minutes: None
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         self.tracker = open_tracker(self.folder / "tracker.db")
         self.engine = self.new_engine(self.tracker)
 

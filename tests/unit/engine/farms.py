@@ -14,7 +14,6 @@ from lofargrid.tracker.records import QuarantineRecord
 from tests.unit.engine_factories import FIRST, World, name, recipe
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-ALONE = {"first": FIRST}
 PATIENT = {"first": FIRST | {"retry": {"tries": 9}}}
 ONCE = {"first": FIRST | {"retry": {"tries": 1}}}
 SURF = "SURF"

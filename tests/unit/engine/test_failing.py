@@ -13,9 +13,20 @@ from lofargrid.backends.base import Observation
 from lofargrid.errors import BackendError
 from lofargrid.model import Site
 from lofargrid.states import JobState, Phase, Reason
-from tests.unit.engine_factories import BAND, FIRST, GROUP, IMAGE, IMAGE_JOB, SUBBAND_HZ, World, name, recipe, subband
+from tests.unit.engine_factories import (
+    ALONE,
+    BAND,
+    FIRST,
+    GROUP,
+    IMAGE,
+    IMAGE_JOB,
+    SUBBAND_HZ,
+    World,
+    name,
+    recipe,
+    subband,
+)
 
-ALONE = {"first": FIRST}
 BANDS = {"first": FIRST, "band": BAND, "image": IMAGE}
 HERE = {"prefixes": ("file:///",), "transfers": 10_000, "bandwidth_mb_s": 1e6}
 

@@ -15,10 +15,9 @@ from lofargrid.model import Site, Subband
 from lofargrid.recipes.recipe import Recipe
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
-from tests.unit.engine_factories import FIRST, World, name, recipe, subband
+from tests.unit.engine_factories import ALONE, FIRST, World, name, recipe, subband
 
 GB = 10**9
-ALONE = {"first": FIRST}
 SECOND = FIRST | {"inputs": {"ms": {"from": "first.ms", "path": "in.MS"}}}
 
 

@@ -11,7 +11,6 @@ from lofargrid.decisions import health
 from lofargrid.states import JobState, Phase, Reason
 from lofargrid.tracker.records import QuarantineRecord
 from tests.unit.engine.farms import (
-    ALONE,
     MINUTE,
     ONCE,
     SECOND,
@@ -26,7 +25,7 @@ from tests.unit.engine.farms import (
     started,
     told,
 )
-from tests.unit.engine_factories import BAND, GROUP, World, name, recipe
+from tests.unit.engine_factories import ALONE, BAND, GROUP, World, name, recipe
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from lofargrid.model import Site, TapeService
 from lofargrid.states import JobState, Reason
 from lofargrid.storage.base import Locality, Pinning, Recalled, RecallState, Release, Way
 from lofargrid.storage.keyring import Keyring
-from tests.unit.engine_factories import FIRST, World, name, recipe, subband
+from tests.unit.engine_factories import ALONE, FIRST, World, name, recipe, subband
 
-ALONE = {"first": FIRST}
 TAPES = ("SURF", "JUELICH")
 SITES = {site: Site(site, slots=50, guarded=False, prefixes=(f"davs://{site}.example/",), tape=True) for site in TAPES}
 MINUTE_S = 60.0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,12 @@ def measurement_set(name: str = "L1_SB000.MS") -> bytes:
         (f"{name}/table.dat", b"dat"),
         (f"{name}/table.info", b"Type = Measurement Set\nSubType = \n"),
     )
+
+
+def failing(number: int) -> Callable[..., Any]:
+    """What fails as the system does with an errno."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail

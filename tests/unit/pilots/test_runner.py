@@ -1,4 +1,4 @@
-"""The driver in this process: stages, reasons, the report, the log, and a clean node afterwards."""
+"""The driver in this process: stages, reasons, the report and the log."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lofargrid_runner import cli, lock, node, process, runner, workdir
+from lofargrid_runner import cli, lock, node, process, runner
 from lofargrid_runner.contract import (
     LOG_FILE,
     REPORT_FILE,
-    WORK_MARK,
     Check,
     InputFile,
     Limits,
@@ -28,232 +27,108 @@ from lofargrid_runner.contract import (
     Report,
     report_from_json,
 )
-from lofargrid_runner.failure import free_text
 from lofargrid_runner.log import Log
-from lofargrid_runner.payload import Tail, telling
 from lofargrid_runner.runner import Setting
 from lofargrid_runner.stop import Stop
 
-from tests.unit.pilots.attempts import PYTHON, Attempt, shell
+from tests.unit.pilots.attempts import Attempt, failing, shell
 
-SMALL = Limits(walltime_s=60, memory_mb=60)
-
-
-# --- payload -----------------------------------------------------------------------------------------
+# Set-up
 
 
-def test_an_empty_job_succeeds_and_its_report_says_where_and_when(attempt: Attempt) -> None:
-    report = attempt.run(software={"release": "r1"})
-    assert (report.outcome, report.stage, report.reason, report.exit_code) == ("succeeded", "done", None, 0)
-    assert list(report.seconds) == ["probe", "stage-in", "setup", "payload", "checks", "stage-out"]
-    assert report.started <= report.ended
-    assert report.started.endswith("Z")
-    assert report.software == {"release": "r1"}
-    assert report.peak_memory_mb > 0
-
-
-def test_commands_run_in_order_in_the_work_directory(attempt: Attempt) -> None:
-    (attempt.base / "sandbox" / "step.sh").write_text("cat made.txt sub/plan.parset > o\n")
-    commands = (shell("echo one > made.txt"), ("sh", "sandbox/step.sh"))
-    report = attempt.run(commands=commands, files={"sub/plan.parset": "two é\n"}, outputs=(OutputFile("o", "o", "o"),))
-    assert report.succeeded
-    assert (attempt.out / "o.t1-7").read_text() == "one\ntwo é\n"
-
-
-def test_a_failed_command_ends_the_attempt_with_its_telling_line(attempt: Attempt) -> None:
-    script = "echo hello; echo 'std exception detected: BucketCache::getBucket'; echo bye >&2; exit 3"
-    report = attempt.run(commands=(shell(script), shell("touch never")))
-    assert (report.reason, report.stage, report.exit_code) == (Reason.PAYLOAD_FAILED, "payload", 3)
-    assert "std exception detected: BucketCache::getBucket" in report.detail
-    assert "exit code 3" in report.detail
-    assert "touch never" not in attempt.log
-    assert "hello" in attempt.log
-    assert "bye" in attempt.log
-
-
-@pytest.mark.parametrize(
-    ("output", "line"),
-    [
-        ("Error: a\nstd exception: b\nerror: c", "std exception: b"),
-        ("error: a\nError: b\nc", "Error: b"),
-        ("a\nERROR b\nerror: c", "ERROR b"),
-        ("some error\n\x1b[31mlast\x1b[0m", "some error"),
-        ("ValueException\nx", "ValueException"),
-        ("a\n\nb\rc\nd\n", "b | c | d"),
-        ("", ""),
-    ],
-)
-def test_the_telling_line(output: str, line: str) -> None:
-    assert telling(output.encode()) == line
-
-
-def test_a_tail_forgets_what_is_old() -> None:
-    tail = Tail(4)
-    for letter in b"abcdefghij":
-        tail.add(bytes([letter]))
-    assert tail.read() == b"ghij"
-
-
-@pytest.mark.parametrize(
-    ("script", "reason", "number"),
-    [
-        ("kill -9 $$", Reason.PAYLOAD_KILLED, signal.SIGKILL),
-        ("kill -SEGV $$", Reason.PAYLOAD_CRASHED, signal.SIGSEGV),
-        ("kill -ILL $$", Reason.NODE_UNFIT, signal.SIGILL),
-        ("kill -40 $$", Reason.PAYLOAD_KILLED, 40),
-        ("echo terminate called after throwing std::bad_alloc; kill -ABRT $$", Reason.OUT_OF_MEMORY, 6),
-        ("echo fork: Cannot allocate memory; exit 1", Reason.OUT_OF_MEMORY, None),
-        ("echo write: No space left on device >&2; exit 1", Reason.SCRATCH_FULL, None),
-        ("sh -c 'kill -9 $$'; exit $?", Reason.PAYLOAD_KILLED, None),
-        ("sh -c 'kill -SEGV $$'; exit $?", Reason.PAYLOAD_CRASHED, None),
-        ("no-such-program", Reason.SOFTWARE_MISSING, None),
-        (
-            "echo Connection refused, trying again; echo ValueError: no finite solutions; exit 1",
-            Reason.PAYLOAD_FAILED,
-            None,
-        ),
-        ("cat gone.skymodel", Reason.INPUT_MISSING, None),
-        ("exit 1", Reason.PAYLOAD_FAILED, None),
-    ],
-)
-def test_how_a_command_died_gives_the_reason(attempt: Attempt, script: str, reason: Reason, number: int | None) -> None:
-    report = attempt.run(commands=(shell(script),))
-    assert (report.reason, report.signal) == (reason, number)
-
-
-def test_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> None:
-    hungry = "import os; x = b'x' * (52 << 20); os.kill(os.getpid(), 9)"
-    report = attempt.run(commands=((PYTHON, "-I", "-S", "-c", hungry),), limits=SMALL)
-    assert (report.reason, report.signal) == (Reason.OUT_OF_MEMORY, 9)
-
-
-def test_a_child_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> None:
-    hungry = "import os, time; x = b'x' * (52 << 20); time.sleep(0.3); os.kill(os.getpid(), 9)"
-    script = f'"{PYTHON}" -I -S -c "{hungry}"; exit $?'
-    report = attempt.run(commands=(shell(script),), limits=SMALL)
-    assert (report.reason, report.exit_code) == (Reason.OUT_OF_MEMORY, 137)
-
-
-def test_more_memory_than_allowed_ends_the_payload(attempt: Attempt) -> None:
-    hungry = "import time; x = bytes(120 << 20); x = b'x' * (120 << 20); time.sleep(60)"
-    report = attempt.run("--grace", "5", commands=((PYTHON, "-I", "-S", "-c", hungry),), limits=SMALL)
-    assert report.reason == Reason.OUT_OF_MEMORY
-    assert report.peak_memory_mb > 60
-    assert "60 MB are allowed" in report.detail
-
-
-def test_shared_pages_count_once(attempt: Attempt) -> None:
-    forking = (
-        "import os, time; x = b'x' * (40 << 20)\n"
-        "for _ in range(4):\n if os.fork() == 0: time.sleep(0.5); os._exit(0)\n"
-        "for _ in range(4): os.wait()"
+def test_the_environment_is_clean_and_secrets_stay_out(attempt: Attempt) -> None:
+    secrets = {"X509_USER_PROXY": "/tmp/x", "BEARER_TOKEN": "secret", "LD_LIBRARY_PATH": "/odd", "EVIL": "x"}
+    attempt.environment.update(secrets, PATH=f"relative::{attempt.environment['PATH']}")
+    report = attempt.run(
+        commands=(shell("env -0 > o"),),
+        outputs=(OutputFile("o", "o", "o"),),
+        environment={"DATA": "x y"},
+        path=("/opt/software/bin",),
     )
-    # In a process of its own: a fork of this one would count with all its pages until it becomes the payload.
-    attempt.start(commands=((PYTHON, "-I", "-S", "-c", forking),), limits=Limits(60, 140)).communicate()
-    report = attempt.report
-    assert report.succeeded, report.detail
-    assert report.peak_memory_mb < 140  # five times 40 MB were they counted each
-
-
-def test_the_walltime_holds_for_all_commands_together(attempt: Attempt) -> None:
-    report = attempt.run(commands=(("true",), ("sleep", "60")), limits=Limits(0.2, 1000))
-    assert (report.reason, report.signal) == (Reason.OUT_OF_TIME, signal.SIGTERM)
-    assert "after 0.2 s" in report.detail
-
-
-def test_a_payload_that_works_may_go_on_beyond_its_walltime(attempt: Attempt) -> None:
-    busy = (PYTHON, "-I", "-S", "-c", "import time\nwhile time.process_time() < 0.5: pass")
-    report = attempt.run(commands=(busy,), limits=Limits(0.2, 1000), overtime_s=20)
-    assert report.succeeded, report.detail
-
-
-def test_a_payload_that_works_is_ended_when_its_overtime_is_over(attempt: Attempt) -> None:
-    busy = (PYTHON, "-I", "-S", "-c", "while True: pass")
-    report = attempt.run(commands=(busy,), limits=Limits(0.2, 1000), overtime_s=0.6)
-    assert (report.reason, report.signal) == (Reason.OUT_OF_TIME, signal.SIGTERM)
-    assert "after 0.2 s of walltime, and up to 0.6 s more while it works" in report.detail
-    assert report.seconds["payload"] >= 0.8
-
-
-def test_a_payload_that_hangs_gets_no_overtime_but_the_first_stretch(attempt: Attempt) -> None:
-    report = attempt.run(commands=(("sleep", "60"),), limits=Limits(0.2, 1000), overtime_s=4)
-    assert report.reason == Reason.OUT_OF_TIME
-    assert report.seconds["payload"] < 4
-
-
-def test_who_ignores_sigterm_is_killed_after_the_grace(attempt: Attempt) -> None:
-    deaf = shell("trap '' TERM; while :; do sleep 60; done")
-    report = attempt.run("--grace=0.1", commands=(deaf,), limits=Limits(0.1, 1000))
-    assert (report.reason, report.signal) == (Reason.OUT_OF_TIME, signal.SIGKILL)
-
-
-def test_a_child_may_tidy_up_within_the_grace(attempt: Attempt) -> None:
-    script = "(trap 'sleep 0.1; echo tidy; exit' TERM; while :; do sleep 0.01; done) & exec sleep 60"
-    report = attempt.run(commands=(shell(script),), limits=Limits(0.2, 1000))
-    assert report.reason == Reason.OUT_OF_TIME
-    assert "tidy" in attempt.log
-
-
-@pytest.mark.parametrize("script", ["sleep 600 & echo $!", "timeout 600 sleep 600 >/dev/null 2>&1 & echo $!"])
-def test_nothing_outlives_the_command_that_started_it(attempt: Attempt, script: str) -> None:
-    report = attempt.run(commands=(shell(f"{script} > pids"),), outputs=(OutputFile("p", "pids", "pids"),))
+    lines = (attempt.out / "o.t1-7").read_text().split("\0")
+    found = dict(line.partition("=")[::2] for line in lines if line)
+    work = str(attempt.work)
     assert report.succeeded
-    # Who was killed may still wait, as a zombie without memory, for the machine's init to notice.
-    assert process.resident_bytes(int((attempt.out / "pids.t1-7").read_text())) == 0
-    assert "left behind" in attempt.log
+    assert not set(found) & set(secrets)
+    assert found["PATH"].startswith(f"{work}/bin:/opt/software/bin:/")
+    assert (found["HOME"], found["TMPDIR"], found["DATA"]) == (f"{work}/home", f"{work}/tmp", "x y")
+    assert (found["LANG"], found["USER"]) == ("C.UTF-8", "someone")
+    assert (found["LOFARGRID_WORK"], found["LOFARGRID_SANDBOX"]) == (work, f"{work}/sandbox")
+    assert found["LOFARGRID_ATTEMPT"] == "t1-7"
 
 
-def test_a_process_that_escaped_the_session_does_not_hold_the_runner(attempt: Attempt) -> None:
-    escaping = (
-        "import os, time\nif os.fork() == 0:\n os.setsid(); print(os.getpid(), flush=True); time.sleep(60)\n"
-        "time.sleep(0.2)"
-    )
-    report = attempt.run(commands=((PYTHON, "-I", "-S", "-c", escaping),))
-    os.kill(int(next(line for line in attempt.log.splitlines() if line.isdigit())), signal.SIGKILL)
+def test_an_alias_gives_a_command_its_usual_name(attempt: Attempt) -> None:
+    report = attempt.run(aliases={"DP3-of-old": "true", "sh": "false"}, commands=(("DP3-of-old",), shell(":")))
     assert report.succeeded
 
 
-def test_the_watchman_of_a_payload_goes_home(attempt: Attempt) -> None:
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    before = set(children.read_text().split())
-    assert attempt.run(
-        commands=(shell(f"cat {children} > seen"),), outputs=(OutputFile("s", "seen", "seen"),)
-    ).succeeded
-    assert len(set((attempt.out / "seen.t1-7").read_text().split()) - before) == 2
-    assert set(children.read_text().split()) <= before
+def test_a_missing_program_is_named_with_the_path_searched_before_anything_runs(attempt: Attempt) -> None:
+    report = attempt.run(commands=(("true",), ("DP9", "x")), aliases={"DP9": "dp9-none"}, path=("/opt/x",))
+    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
+    assert "DP9 not found (nor as dp9-none)" in report.detail
+    assert "/opt/x" in report.detail
 
 
-def test_a_node_that_cannot_start_a_watchman_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fork", _failing(11))
-    assert process.guard(()) is None
+def test_the_program_of_a_check_is_sought_before_the_payload(attempt: Attempt) -> None:
+    report = attempt.run(checks=(Check("c", ("sandbox/none",)),))
+    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
 
 
-def test_a_node_that_cannot_start_a_process_is_a_runner_error(
-    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fork", _failing(11))
+def test_a_program_that_the_payload_makes_may_be_missing_at_first(attempt: Attempt) -> None:
+    make = shell("printf '#!/bin/sh\\n' > made; chmod +x made")
+    assert attempt.run(commands=(make, ("./made",))).succeeded
+    report = attempt.run(commands=(("./made",),))
+    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "payload")
+
+
+def test_a_missing_sandbox_is_missing_software(attempt: Attempt) -> None:
+    report = attempt.run(sandbox="nowhere")
+    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
+    assert "nowhere" in report.detail
+
+
+def test_scratch_that_takes_no_set_up_is_full(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "symlink", failing(28))
     report = attempt.run()
-    assert report.reason == Reason.RUNNER_ERROR
-    assert "BlockingIOError" in report.detail
+    assert (report.reason, report.stage) == (Reason.SCRATCH_FULL, "setup")
 
 
-def _failing(number: int) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise OSError(number, os.strerror(number))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attempt": "../up"},
+        {"attempt": "a/b"},
+        {"attempt": ""},
+        {"files": {"../x": ""}},
+        {"files": {"/etc/x": ""}},
+        {"files": {"sandbox/x": ""}},
+        {"files": {"a\nb": ""}},
+        {"files": {"a": "", "./a": ""}},
+        {"aliases": {"../x": "true"}},
+        {"inputs": (InputFile("n", "", "file:///x", "a/../../b"),)},
+        {"inputs": (InputFile("n", "", "file:///x", "."),)},
+        {"inputs": (InputFile("n", "../k", "file:///x", "a"),)},
+        {"inputs": (InputFile("n", "k", "file:///x", "bin/a"),)},
+        {"outputs": (OutputFile("n", "../a", "a"),)},
+        {"outputs": (OutputFile("n", "a", "a/b"),)},
+        {"outputs": (OutputFile("n", "a", "a"), OutputFile("m", "b", "a"))},
+        {"commands": (), "checks": (Check("c", ("true",)),)},
+        {"commands": ((),)},
+        {"limits": Limits(0, 1)},
+        {"limits": Limits(1, "1")},
+        {"limits": Limits(1, 1, "1")},
+    ],
+)
+def test_a_harmful_or_senseless_job_is_refused_before_anything_is_made(
+    attempt: Attempt, changes: dict[str, Any]
+) -> None:
+    report = attempt.run(**changes)
+    assert (report.reason, report.stage) == (Reason.RUNNER_ERROR, "probe")
+    assert report.detail.startswith("job.json: ")
+    assert not attempt.work.exists()
 
-    return fail
 
-
-def test_a_program_that_cannot_be_executed_says_why(attempt: Attempt) -> None:
-    path = attempt.base / "sandbox" / "odd"
-    path.write_text("#!/no/such/interpreter\n")
-    path.chmod(0o755)
-    report = attempt.run(commands=(("sandbox/odd",),))
-    assert (report.reason, report.exit_code) == (Reason.SOFTWARE_MISSING, 127)
-    assert "cannot start" in report.detail
-
-
-# --- being stopped -----------------------------------------------------------------------------------
+# Being stopped
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
@@ -285,7 +160,7 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-# --- patience and lingering --------------------------------------------------------------------------
+# Patience and lingering
 
 TERM = f"kill -TERM {os.getpid()}"
 
@@ -396,211 +271,7 @@ def once(word: str, attempt: Attempt, script: str) -> Iterator[None]:
             watcher.kill()
 
 
-# --- set-up ------------------------------------------------------------------------------------------
-
-
-def test_the_environment_is_clean_and_secrets_stay_out(attempt: Attempt) -> None:
-    secrets = {"X509_USER_PROXY": "/tmp/x", "BEARER_TOKEN": "secret", "LD_LIBRARY_PATH": "/odd", "EVIL": "x"}
-    attempt.environment.update(secrets, PATH=f"relative::{attempt.environment['PATH']}")
-    report = attempt.run(
-        commands=(shell("env -0 > o"),),
-        outputs=(OutputFile("o", "o", "o"),),
-        environment={"DATA": "x y"},
-        path=("/opt/software/bin",),
-    )
-    lines = (attempt.out / "o.t1-7").read_text().split("\0")
-    found = dict(line.partition("=")[::2] for line in lines if line)
-    work = str(attempt.work)
-    assert report.succeeded
-    assert not set(found) & set(secrets)
-    assert found["PATH"].startswith(f"{work}/bin:/opt/software/bin:/")
-    assert (found["HOME"], found["TMPDIR"], found["DATA"]) == (f"{work}/home", f"{work}/tmp", "x y")
-    assert (found["LANG"], found["USER"]) == ("C.UTF-8", "someone")
-    assert (found["LOFARGRID_WORK"], found["LOFARGRID_SANDBOX"]) == (work, f"{work}/sandbox")
-    assert found["LOFARGRID_ATTEMPT"] == "t1-7"
-
-
-def test_an_alias_gives_a_command_its_usual_name(attempt: Attempt) -> None:
-    report = attempt.run(aliases={"DP3-of-old": "true", "sh": "false"}, commands=(("DP3-of-old",), shell(":")))
-    assert report.succeeded
-
-
-def test_a_missing_program_is_named_with_the_path_searched_before_anything_runs(attempt: Attempt) -> None:
-    report = attempt.run(commands=(("true",), ("DP9", "x")), aliases={"DP9": "dp9-none"}, path=("/opt/x",))
-    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
-    assert "DP9 not found (nor as dp9-none)" in report.detail
-    assert "/opt/x" in report.detail
-
-
-def test_the_program_of_a_check_is_sought_before_the_payload(attempt: Attempt) -> None:
-    report = attempt.run(checks=(Check("c", ("sandbox/none",)),))
-    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
-
-
-def test_a_program_that_the_payload_makes_may_be_missing_at_first(attempt: Attempt) -> None:
-    make = shell("printf '#!/bin/sh\\n' > made; chmod +x made")
-    assert attempt.run(commands=(make, ("./made",))).succeeded
-    report = attempt.run(commands=(("./made",),))
-    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "payload")
-
-
-def test_a_missing_sandbox_is_missing_software(attempt: Attempt) -> None:
-    report = attempt.run(sandbox="nowhere")
-    assert (report.reason, report.stage) == (Reason.SOFTWARE_MISSING, "setup")
-    assert "nowhere" in report.detail
-
-
-def test_scratch_that_takes_no_set_up_is_full(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "symlink", _failing(28))
-    report = attempt.run()
-    assert (report.reason, report.stage) == (Reason.SCRATCH_FULL, "setup")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"attempt": "../up"},
-        {"attempt": "a/b"},
-        {"attempt": ""},
-        {"files": {"../x": ""}},
-        {"files": {"/etc/x": ""}},
-        {"files": {"sandbox/x": ""}},
-        {"files": {"a\nb": ""}},
-        {"files": {"a": "", "./a": ""}},
-        {"aliases": {"../x": "true"}},
-        {"inputs": (InputFile("n", "", "file:///x", "a/../../b"),)},
-        {"inputs": (InputFile("n", "", "file:///x", "."),)},
-        {"inputs": (InputFile("n", "../k", "file:///x", "a"),)},
-        {"inputs": (InputFile("n", "k", "file:///x", "bin/a"),)},
-        {"outputs": (OutputFile("n", "../a", "a"),)},
-        {"outputs": (OutputFile("n", "a", "a/b"),)},
-        {"outputs": (OutputFile("n", "a", "a"), OutputFile("m", "b", "a"))},
-        {"commands": (), "checks": (Check("c", ("true",)),)},
-        {"commands": ((),)},
-        {"limits": Limits(0, 1)},
-        {"limits": Limits(1, "1")},
-        {"limits": Limits(1, 1, "1")},
-    ],
-)
-def test_a_harmful_or_senseless_job_is_refused_before_anything_is_made(
-    attempt: Attempt, changes: dict[str, Any]
-) -> None:
-    report = attempt.run(**changes)
-    assert (report.reason, report.stage) == (Reason.RUNNER_ERROR, "probe")
-    assert report.detail.startswith("job.json: ")
-    assert not attempt.work.exists()
-
-
-# --- node and work directory -------------------------------------------------------------------------
-
-
-def test_the_report_describes_the_node_and_holds_every_id(attempt: Attempt) -> None:
-    ad = attempt.base / "job.ad"
-    ad.write_text('ClusterId = 12\nProcId = 3\nGlobalJobId = "ce#12.3"\nSecret = "x"\n')
-    attempt.environment.update({"SLURM_JOB_ID": "7", "PBS_JOBID": "8.pbs", "JOBID": "9", "_CONDOR_JOB_AD": str(ad)})
-    report = attempt.run()
-    condor = {"htcondor_cluster": "12", "htcondor_proc": "3", "htcondor": "ce#12.3"}
-    assert report.ids == {"slurm": "7", "pbs": "8.pbs", "dirac": "9", **condor}
-    assert report.node["host"] == os.uname().nodename
-    assert report.node["cpus"] == len(os.sched_getaffinity(0))
-    assert report.node["memory_mb"] > 0
-    assert report.node["scratch_free_mb"] > 0
-    assert set(report.node) == {
-        *("host", "cpus", "cpu_model", "cpu_flags", "memory_mb"),
-        *("scratch_free_mb", "python", "kernel", "cvmfs"),
-    }
-
-
-def test_what_cannot_be_found_out_is_left_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert node.batch_ids({"_CONDOR_JOB_AD": "/nowhere", "SLURM_JOB_ID": ""}) == {}
-    monkeypatch.setattr("builtins.open", _failing(2))
-    assert node.probe(str(tmp_path))["cpu_model"] == ""
-    assert process.resident_bytes(1) == 0
-    assert process.fair_share_bytes(1) == 0
-    assert free_text("/nowhere") == "free space unknown: No such file or directory"
-
-
-@pytest.mark.parametrize(("total", "reason"), [(50, Reason.NODE_UNFIT), (5000, Reason.SCRATCH_FULL)])
-def test_too_little_scratch_is_said_with_numbers(
-    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, total: int, reason: Reason
-) -> None:
-    class Disk:
-        f_frsize, f_blocks, f_bavail = 1 << 20, total, 40
-
-    monkeypatch.setattr(os, "statvfs", lambda _: Disk)
-    report = attempt.run(limits=Limits(1, 1, scratch_mb=100))
-    assert (report.reason, report.stage) == (reason, "probe")
-    assert f"needs 100 MB of scratch, 40 MB of {total} MB are free" in report.detail
-
-
-def test_a_work_directory_that_cannot_be_made_is_the_nodes_fault(attempt: Attempt) -> None:
-    attempt.work.write_text("in the way")
-    code = cli.main(["run", str(attempt.write())], attempt.environment)
-    assert (code, attempt.report.reason) == (1, Reason.NODE_UNFIT)
-    assert attempt.work.read_text() == "in the way"
-
-
-def test_another_work_directory_is_used_and_removed(attempt: Attempt, tmp_path: Path) -> None:
-    work = tmp_path / "scratch" / "w"
-    assert attempt.run("--work", str(work), commands=(shell(f"test $PWD = {work}"),)).succeeded
-    assert not work.exists()
-
-
-def test_a_full_directory_of_somebody_else_is_left_alone(attempt: Attempt, tmp_path: Path) -> None:
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "thesis.tex").write_text("precious")
-    report = attempt.run("--work", str(tmp_path / "theirs"))
-    assert report.reason == Reason.NODE_UNFIT
-    assert "not empty and not ours" in report.detail
-    assert (tmp_path / "theirs" / "thesis.tex").read_text() == "precious"
-
-
-def test_the_work_directory_of_another_attempt_is_left_alone(attempt: Attempt, tmp_path: Path) -> None:
-    workdir.make(str(tmp_path / "w"), "other")
-    report = attempt.run("--work", str(tmp_path / "w"))
-    assert report.reason == Reason.NODE_UNFIT
-    assert "belongs to attempt other" in report.detail
-    assert (tmp_path / "w").is_dir()
-
-
-def test_what_a_killed_runner_of_this_attempt_left_is_replaced(attempt: Attempt) -> None:
-    workdir.make(str(attempt.work), "t1-7")
-    (attempt.work / "o").write_text("old")
-    report = attempt.run(outputs=(OutputFile("o", "o", "o"),))
-    assert report.reason == Reason.OUTPUT_MISSING
-
-
-def test_links_in_the_work_directory_are_removed_and_not_followed(attempt: Attempt) -> None:
-    kept = attempt.base / "data" / "kept"
-    kept.write_text("x")
-    attempt.run(commands=(shell(f"ln -s {kept.parent} out; mkdir -p a/b; chmod 0 a"),))
-    assert kept.read_text() == "x"
-
-
-def test_folders_without_permissions_are_removed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "w" / "closed").mkdir(parents=True)
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    workdir.remove(str(tmp_path / "w"))
-    assert os.listdir(tmp_path) == []
-
-
-def test_the_work_directory_is_kept_for_who_asks(attempt: Attempt) -> None:
-    attempt.environment["LOFARGRID_KEEP_WORK"] = "1"
-    attempt.run(files={"f": "x"})
-    assert (attempt.work / "f").read_text() == "x"
-    assert not (attempt.work / WORK_MARK).exists(), "it is nobody's to remove any more"
-    assert "kept" in attempt.log
-
-
-def test_a_work_directory_that_cannot_be_removed_is_said_in_the_log(
-    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workdir, "remove", _failing(16))
-    assert cli.main(["run", str(attempt.write())], attempt.environment) == 0
-    assert "could not remove" in attempt.log
-
-
-# --- report, log, lock, command line -----------------------------------------------------------------
+# Report, log, lock, command line
 
 
 def test_the_log_begins_with_who_to_ask_and_that_sigterm_is_safe(attempt: Attempt) -> None:
@@ -692,7 +363,7 @@ def test_a_report_that_finds_no_room_is_written_once_the_work_is_gone(
 def test_a_report_that_cannot_be_written_goes_to_stderr(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "fsync", _failing(28))
+    monkeypatch.setattr(os, "fsync", failing(28))
     assert cli.main(["run", str(attempt.write())], attempt.environment) == 1
     said = capsys.readouterr().err
     assert '"outcome": "succeeded"' in said
@@ -704,7 +375,7 @@ def test_the_report_of_an_earlier_run_never_speaks_for_this_one(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt.run()
-    monkeypatch.setattr(cli, "run", _failing(5))
+    monkeypatch.setattr(cli, "run", failing(5))
     assert cli.main(["run", str(attempt.write())], attempt.environment) == 1
     assert (attempt.folder / REPORT_FILE).read_text() == ""
 
@@ -769,9 +440,9 @@ def test_a_descriptor_that_is_not_the_lock_is_refused(attempt: Attempt, capsys: 
 
 
 def test_a_file_system_without_locks_is_no_obstacle(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fcntl, "flock", _failing(38))
+    monkeypatch.setattr(fcntl, "flock", failing(38))
     assert attempt.run().succeeded
-    monkeypatch.setattr(fcntl, "flock", _failing(5))
+    monkeypatch.setattr(fcntl, "flock", failing(5))
     assert cli.main(["run", str(attempt.write())], {}) == 2
 
 
