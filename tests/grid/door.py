@@ -11,13 +11,13 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from base64 import encodebytes
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lofargrid.storage.web import web_client
 from tests.grid.processes import AS_NOBODY, UNTIL_WE_DIE, end, free_port, listens, until, write_secret
+from tests.grid.service import Service
 from tests.grid.unpacked import unpacked
 from tests.grid.voms import VO
 
@@ -74,7 +74,7 @@ def clients_prefix() -> Path:
     return unpacked("storage", "bin/xrdcp")
 
 
-class Door:
+class Door(Service):
     """A storage that lives as long as the context it is opened in.
 
     Parameters
@@ -92,7 +92,7 @@ class Door:
         self._copies = "allow" if copies else "deny"
         self._vo = vo
         # Through a link: XRootD's configuration has no way to write a space in a path.
-        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-door-", dir="/tmp"))
+        super().__init__("door")
         self.store = self.folder / "store"
         self._ports = {"root": free_port(), "https": free_port()}
         self._process: subprocess.Popen[bytes] | None = None
@@ -134,19 +134,13 @@ class Door:
         """Where a file of it lies."""
         return self.store / "lofar" / url.partition("/lofar/")[2]
 
-    def __enter__(self) -> Door:
-        try:
-            self._prepare()
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+    def _open(self) -> None:
+        self._prepare()
+        self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def _close(self) -> None:
         self.stop()
         self._starter.shutdown()
-        shutil.rmtree(self.folder)
 
     def start(self) -> None:
         """Open it, also after `stop`."""

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,10 +16,11 @@ from urllib.parse import urlsplit
 from lofargrid.credentials.proxy import slashed
 from tests.grid.authority import Authority, Holder
 from tests.grid.processes import AS_NOBODY, UNTIL_WE_DIE, end, free_port, listens, until, write_secret
+from tests.grid.service import Service
 from tests.grid.unpacked import unpacked
 
 
-class GridFtp:
+class GridFtp(Service):
     """A server that lives as long as the context it is opened in.
 
     Parameters
@@ -32,7 +32,7 @@ class GridFtp:
     """
 
     def __init__(self, authority: Authority, users: Sequence[Holder]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-gridftp-", dir="/tmp"))
+        super().__init__("gridftp")
         self.store = self.folder / "store"
         self._authority = authority
         self._users = users
@@ -49,19 +49,13 @@ class GridFtp:
         """Where a file of it lies."""
         return Path(urlsplit(url).path)
 
-    def __enter__(self) -> GridFtp:
-        try:
-            self._prepare()
-            self._open()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+    def _open(self) -> None:
+        self._prepare()
+        self._start()
 
-    def __exit__(self, *_: object) -> None:
+    def _close(self) -> None:
         if self._process:
             end(self._process, signal.SIGTERM)
-        shutil.rmtree(self.folder)
 
     def _prepare(self) -> None:
         self.folder.chmod(0o755)
@@ -73,7 +67,7 @@ class GridFtp:
         known = [f'"{slashed(one.certificate.subject)}" nobody\n' for one in self._users]
         (self.folder / "gridmap").write_text("".join(known))
 
-    def _open(self) -> None:
+    def _start(self) -> None:
         program = str(self._prefix / "usr" / "sbin" / "globus-gridftp-server")
         words = [*UNTIL_WE_DIE, "KILL", *AS_NOBODY, program, "-exec", program, "-no-detach"]
         words += ["-port", str(self._port), "-control-interface", "127.0.0.1"]

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from tests.grid.processes import (
     until,
     write_secret,
 )  # fmt: skip
+from tests.grid.service import Service
 
 DOMAIN = "lofargrid.test"
 WRAPPER = """\
@@ -161,7 +160,7 @@ class Node:
         return f"{self.name}.{self.site.lower()}.{DOMAIN}"
 
 
-class Pool:
+class Pool(Service):
     """A pool that lives as long as the context it is opened in, or as this process.
 
     Parameters
@@ -183,7 +182,7 @@ class Pool:
         job_environment: Mapping[str, str] | None = None, domain: str = DOMAIN,
     ) -> None:  # fmt: skip
         self._domain = domain
-        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-pool-", dir="/tmp"))
+        super().__init__("pool")
         self.folder.chmod(0o755)
         self.nodes = {node.name: node for node in nodes}
         # Through a link: the configuration has no way to write a space here either.
@@ -219,14 +218,6 @@ class Pool:
             "PATH": f"{self._prefix}/usr/bin:{os.environ['PATH']}",
         }
 
-    def __enter__(self) -> Pool:
-        try:
-            self._open()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
     def _open(self) -> None:
         self._configure(
             "head", f"submit.{self._domain}", "FS, IDTOKENS", HEAD.format(port=self._port, domain=self._domain)
@@ -237,10 +228,9 @@ class Pool:
             self.start_node(name)
         self.until_nodes(set(self.nodes))
 
-    def __exit__(self, *_: object) -> None:
+    def _close(self) -> None:
         for name in reversed(list(self._processes)):
             self._end(name, signal.SIGQUIT)
-        shutil.rmtree(self.folder)
 
     def start_head(self) -> None:
         """Start collector, negotiator and schedd."""

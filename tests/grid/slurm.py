@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.grid.processes import AS_NOBODY, UNTIL_WE_DIE, end, free_port, on_machine, until, write_secret
+from tests.grid.service import Service
 from tests.grid.unpacked import unpacked
 
 COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
@@ -56,7 +55,7 @@ def slurm_prefix() -> Path:
     return unpacked("slurm", "sbin/slurmctld-wlm")
 
 
-class Slurm:
+class Slurm(Service):
     """A cluster that lives as long as the context it is opened in.
 
     Parameters
@@ -70,7 +69,7 @@ class Slurm:
     """
 
     def __init__(self, prefix: Path, host: str, hidden: Sequence[Path] = (), cpus: int = 2) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-slurm-", dir="/tmp"))
+        super().__init__("slurm")
         self.folder.chmod(0o755)
         self.host = host
         self._prefix = self.folder / "slurm"
@@ -89,18 +88,9 @@ class Slurm:
         """A folder that the node sees, as it sees a cluster's home folders."""
         return self.folder / "home"
 
-    def __enter__(self) -> Slurm:
-        try:
-            self._open()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _close(self) -> None:
         for process in reversed(self._processes):
             end(process, signal.SIGTERM)
-        shutil.rmtree(self.folder)
 
     def _open(self) -> None:
         folder, node = self.folder, self.host.partition(".")[0]

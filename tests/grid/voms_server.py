@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lofargrid.credentials.proxy import slashed
 from tests.grid.authority import Holder
 from tests.grid.processes import UNTIL_WE_DIE, end, free_port, listens, until, write_secret
+from tests.grid.service import Service
 from tests.grid.unpacked import unpacked
 from tests.grid.voms import SERVER, VO
 
@@ -41,11 +41,11 @@ GROUPS = {"/lofar": 1, "/lofar/user": 2}
 ROLES = {"production": 1}
 
 
-class VomsServer:
+class VomsServer(Service):
     """The server of a VO, which knows some members: each has groups, and roles in the VO. Use it in `with`."""
 
     def __init__(self, vo: VO, members: Mapping[Holder, Sequence[str]]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lofargrid-voms-", dir="/tmp"))
+        super().__init__("voms")
         self._vo = vo
         self._members = members
         # Through a link: a space in a path would end a word of the options, and of the database's script.
@@ -64,23 +64,17 @@ class VomsServer:
         """The folder of the clients."""
         return self.folder / "bin"
 
-    def __enter__(self) -> VomsServer:
-        try:
-            self._prepare()
-            self._start_database()
-            self._enter_members()
-            # Else it goes on by itself.
-            self._start("sbin/voms", "-debug", "-conf", str(self.folder / "voms.conf"))
-            until(lambda: listens(self._port), f"the VOMS server does not open, see {self.folder}")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+    def _open(self) -> None:
+        self._prepare()
+        self._start_database()
+        self._enter_members()
+        # Else it goes on by itself.
+        self._start("sbin/voms", "-debug", "-conf", str(self.folder / "voms.conf"))
+        until(lambda: listens(self._port), f"the VOMS server does not open, see {self.folder}")
 
-    def __exit__(self, *_: object) -> None:
+    def _close(self) -> None:
         for process in reversed(self._processes):
             end(process, signal.SIGTERM)
-        shutil.rmtree(self.folder)
 
     def _prepare(self) -> None:
         own, server = self.folder, self._vo.server
