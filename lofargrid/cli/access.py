@@ -16,6 +16,7 @@ from lofargrid.credentials.staging import read_token
 from lofargrid.documents.production import CredentialDocument
 from lofargrid.documents.sites import LOCAL, SCHEMES
 from lofargrid.errors import BackendError, Fault, InputError
+from lofargrid.names import is_here
 from lofargrid.recipes.guarded import proxy_min
 from lofargrid.recipes.recipe import Recipe
 
@@ -80,7 +81,7 @@ class Access:
     def _require_writable(self, output: str) -> None:
         """Write to a storage and take it away again: nothing else tells what a role may do there."""
         around = output.rsplit("/", 1)[0]  # a campaign has a folder for each production; rights are inherited
-        if _scheme(output) == "file" or around in self._writable:
+        if is_here(output) or around in self._writable:
             return
         storage, trial = self._session.storage(), f"{output}/{_TRIAL}"
         waiting = threading.Timer(_LONG_S, note, [f"waiting for the storage of {output} ..."])
@@ -130,7 +131,7 @@ def _require_tokens(recipe: Recipe, tokens: Iterable[str]) -> None:
 def _require_protocols(recipe: Recipe) -> None:
     faults = []
     for role in recipe.pipeline.roles:
-        strange = [one for one in recipe.subbands if one.role == role and _scheme(one.url) not in SCHEMES]
+        strange = [one for one in recipe.subbands if one.role == role and one.url.partition("://")[0] not in SCHEMES]
         if strange:
             what = f"nothing reads {strange[0].url} ({len(strange)} such lines)"
             remedy = f"A URL begins with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
@@ -149,7 +150,3 @@ def _good_proxy(settings: Settings) -> "Proxy":
     if doubts:
         raise InputError(*(Fault(one, "Make a new one with: proxy --new", str(found.path)) for one in doubts))
     return found
-
-
-def _scheme(url: str) -> str:
-    return url.partition("://")[0]

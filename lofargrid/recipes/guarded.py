@@ -6,10 +6,9 @@ from lofargrid.documents.pipelines import Step
 from lofargrid.documents.sites import LOCAL
 from lofargrid.errors import Fault
 from lofargrid.model import Site, Subband
+from lofargrid.names import is_here
 from lofargrid.recipes.recipe import Recipe
 
-_OPEN = ("file", "https")
-"""What may be open to everybody."""
 _MARGIN_MIN = 10
 """For what a job stores after its payload."""
 
@@ -31,9 +30,10 @@ def guarded(
         Gives the file with the token that opens a URL, "" if none does.
     """
     for one in recipe.subbands:
-        if _scheme(one.url) not in _OPEN and not opens(one) and not token(one.url):
+        open_to_all = is_here(one.url) or one.url.startswith("https:")
+        if not open_to_all and not opens(one) and not token(one.url):
             yield Fault(one.url, file=one.source, line=one.line)
-    if _scheme(recipe.output) != "file" and not token(recipe.output):
+    if not is_here(recipe.output) and not token(recipe.output):
         yield Fault(recipe.output, field="output")
     for site in _scratches(recipe, reached):
         if not token(site.scratch):
@@ -50,13 +50,9 @@ def places(recipe: Recipe, reached: Mapping[str, Site]) -> Iterator[str]:
 def _scratches(recipe: Recipe, reached: Mapping[str, Site]) -> list[Site]:
     """The sites of a production that have a scratch on a grid storage."""
     allowed = [] if recipe.backend == LOCAL else [reached[name] for name in recipe.allowed(reached)]
-    return [site for site in allowed if site.scratch and _scheme(site.scratch) != "file"]
+    return [site for site in allowed if site.scratch and not is_here(site.scratch)]
 
 
 def proxy_min(step: Step) -> float:
     """How long a proxy must be good for a job of a step, in minutes."""
     return step.resources.walltime_min + _MARGIN_MIN
-
-
-def _scheme(url: str) -> str:
-    return url.partition("://")[0]

@@ -158,11 +158,11 @@ class JobSpec(NamedTuple):
     ``path`` is put before PATH, ``aliases`` are commands that go by another name on this node.
     ``destination`` is the folder URL that takes the outputs. With ``carry`` they are put into that folder of the
     attempt directory, from which the batch system brings them to ``destination``. ``token`` is a file with the bearer
-    token that opens ``destination``, as with inputs. ``node`` is the only node that may
-    run it, ``avoid`` nodes that may not; empty means any and none. A runner that fails sooner than after ``linger_s``
-    seconds keeps its slot until then, so that a broken node gets few jobs. For ``patience_s`` it tries again to store
-    outputs. A payload that still works when its walltime is over may go on for ``overtime_s``; a batch system is asked
-    for both.
+    token that opens ``destination``, as with inputs.
+    ``node`` is the only node that may run it, ``avoid`` nodes that may not; empty means any and none. A runner that
+    fails sooner than after ``linger_s`` seconds keeps its slot until then, so that a broken node gets few jobs. For
+    ``patience_s`` it tries again to store outputs. A payload that still works when its walltime is over may go on for
+    ``overtime_s``; a batch system is asked for both.
     ``tools`` may be used to reach grid storages, the best first: ``gfal-copy``, ``xrdcp``, ``curl`` where the node has
     them, and ``https`` for the runner's own client.
     An attempt without commands and outputs is a probe: it looks at the node.
