@@ -24,6 +24,8 @@ _REMEDIES = {
     "pass": "Type the pass phrase of your key when you are asked, in a terminal",
     "unknown to this VO": "Ask to be made a member of the VO, or name another one with --vo",
     "unable to satisfy": "Ask your VO for that role, or name another one with --role",
+    "parameters unset": "Debian's makes none of a proxy, such as MyProxy gives: use your certificate",
+    "requested lifetime": "Ask for fewer hours with --valid, or for a new certificate",
     "not known": "The VO's address belongs in /etc/vomses, or in ~/.glite/vomses",
 }
 
@@ -83,6 +85,7 @@ def _fault(exit_code: int, said: str) -> Fault:
     if exit_code == 127:
         remedy = "Install it (Debian: voms-clients), or copy a proxy here that was made elsewhere, with mode 600"
         return Fault(f"{PROGRAM} is not on this machine", remedy)
+    said = said.replace("Warning: your certificate", "your certificate").replace("\nwhich is", " which is")
     lines = [line for line in said.splitlines() if not _NOISE.fullmatch(line.strip())]
     errors = [found[1] for found in map(_ERROR.match, lines) if found]
     why = (errors or lines or [f"exit code {exit_code}"])[-1].strip(" .!")

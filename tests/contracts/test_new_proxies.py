@@ -51,9 +51,9 @@ def environment(vo: VO, server: VomsServer, path: Path) -> dict[str, str]:
     return {**os.environ, **vo.environment, **server.environment, **mine}
 
 
-def proxy(environment: dict[str, str], holder: Holder, *words: str) -> subprocess.CompletedProcess[str]:
-    """`proxy --new` of somebody."""
-    own = {"X509_USER_CERT": str(holder.certificate_file), "X509_USER_KEY": str(holder.key_file)}
+def proxy(environment: dict[str, str], holder: Holder | None, *words: str) -> subprocess.CompletedProcess[str]:
+    """`proxy --new` of somebody, or of what the environment names."""
+    own = {"X509_USER_CERT": str(holder.certificate_file), "X509_USER_KEY": str(holder.key_file)} if holder else {}
     command = [sys.executable, "-m", "lofargrid.cli", "proxy", "--new", *words]
     return subprocess.run(command, env={**environment, **own}, capture_output=True, text=True, check=False)
 
@@ -101,6 +101,21 @@ def test_who_may_not_gets_none_and_keeps_the_old_one(
         assert (done.returncode, done.stdout) == (2, "")
         assert told in done.stderr
         assert path.read_bytes() == before
+
+
+def test_of_a_proxy_none_is_made_and_why_is_told(
+    environment: dict[str, str], path: Path, vo: VO, janneke: Holder, tmp_path: Path
+) -> None:
+    given = str(vo.proxy(tmp_path / "given", janneke))
+    of_it = {**environment, "X509_USER_CERT": given, "X509_USER_KEY": given}
+    for hours, told in (
+        ("2", r"Parameters unset\. Debian's makes none of a proxy"),
+        ("24", r"your certificate and proxy will expire .* requested lifetime of the proxy\. Ask for fewer hours"),
+    ):
+        done = proxy(of_it, None, "--valid", hours)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.search(told, done.stderr), done.stderr
+    assert not path.exists()
 
 
 def test_the_pass_phrase_of_the_key_is_asked_for_in_the_terminal(
