@@ -26,11 +26,11 @@ _PYTHON = "/usr/bin/python3"
 _LIMIT_S = 300.0
 # What gfal2 says of a file itself: ENOMSG comes with the service's own words.
 _OF_FILES = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOMSG)
-# With the same numbers it says of each file that the call failed. A request that nobody knows is EINVAL, as is what
-# HTTP has no better word for.
+# With the same numbers it says of each file that the call failed. A request that nobody knows is EBADR over SRM, and
+# over HTTP EINVAL, as is what HTTP has no better word for.
 _OF_CALLS = re.compile(r"Failed to query|HTTP \d{3} :|\(received (?!404)\d{3}\)")
-_NOT_OF_IT = "Missing response item"
-_UNKNOWN = errno.EINVAL
+_NOT_OF_IT = re.compile("Missing response item|associated with the request token")
+_UNKNOWN = (errno.EBADR, errno.EINVAL)
 # With these nothing was done.
 _REFUSED = (errno.EACCES, errno.EPERM, errno.ECONNREFUSED, errno.EHOSTUNREACH)
 _UNDONE = re.compile(r"Failed to query|\(received (4\d\d|503)\)")
@@ -98,11 +98,11 @@ class BringOnline:
         """What is said of files that a request is for; nothing if the service does not know the request."""
         code, why = next(iter(told.values()))
         alike = len(set(told.values())) == 1
-        if alike and code == _UNKNOWN and not _OF_CALLS.search(why):
+        if alike and code in _UNKNOWN and not _OF_CALLS.search(why):
             return {}
         if alike and code not in (0, errno.EAGAIN) and _of_call(code, why):
             raise self._error("how far a request is", why)
-        return {url: (code, why) for url, (code, why) in told.items() if _NOT_OF_IT not in why}
+        return {url: (code, why) for url, (code, why) in told.items() if not _NOT_OF_IT.search(why)}
 
     def ways(self, request: str, urls: Sequence[str]) -> Mapping[str, Way]:
         """See `Recall.ways`."""

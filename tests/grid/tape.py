@@ -1,6 +1,6 @@
 """A double of the services of a tape archive, in front of the folder of a real door: over TLS, guarded by a VO.
 
-It speaks all protocols of `tests.grid.wires`. Every file is on tape until it was asked for; it comes after a while, and
+It speaks all protocols of `tests.grid.wires`, and SRM. Every file is on tape until it was asked for; it comes after a while, and
 goes when no request pins it any more.
 """
 
@@ -22,6 +22,8 @@ from cryptography import x509
 from lofargrid.credentials.voms import attribute_certificates
 from lofargrid.storage.base import Locality, Recalled, RecallState
 from tests.grid.door import Door
+from tests.grid.srm import PLACE as SRM
+from tests.grid.srm import UNDELEGATED, srm
 from tests.grid.voms import VO
 from tests.grid.wires import STAGEIT, Answer, answered
 
@@ -40,10 +42,12 @@ class TapeService:
     ``pinned`` has every file that was ever brought online, ``delay_s`` is how long that takes, ``answers`` are the
     status codes of the next calls, in place of what they ask for; of so many requests that it is asked about it
     ``forgets`` all. What lies in a folder of ``closed`` nobody may read. What StageIT gives with a request ``macaroon``
-    makes, for a folder.
+    makes, for a folder. SRM is spoken where ``gsi`` is.
     """
 
-    def __init__(self, vo: VO, door: Door, delay_s: float = 0.0, macaroon: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, vo: VO, door: Door, delay_s: float = 0.0, macaroon: Callable[[str], str] | None = None, gsi: bool = False
+    ) -> None:  # fmt: skip
         self.macaroon = macaroon
         self.delay_s = delay_s
         self.pinned: set[str] = set()
@@ -53,12 +57,15 @@ class TapeService:
         self._door = door
         self._lock = threading.RLock()
         self._requests: dict[str, Request] = {}
+        # GSI's handshake is that of TLS 1.2.
+        newest = ssl.TLSVersion.TLSv1_2 if gsi else ssl.TLSVersion.MAXIMUM_SUPPORTED
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         holder = vo.authority.server(f"tape-{uuid.uuid4()}.test")
         context.load_cert_chain(holder.certificate_file, holder.key_file)
         context.load_verify_locations(capath=str(vo.authority.certificates))
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS | ssl.VERIFY_CRL_CHECK_CHAIN
+        context.maximum_version = newest
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         # Whoever calls shakes hands in his own thread, and not where calls are taken.
@@ -99,6 +106,15 @@ class TapeService:
             return Answer(self.answers.pop(0), {"title": "Error", "detail": "as the test says"})
         with self._lock:
             return answered(self, method, target, content)
+
+    def envelope(self, given: bytes, refused: Answer | None) -> tuple[int, bytes]:
+        """Answer a call by SRM."""
+        if refused:
+            return refused.status, b""
+        if self.answers:
+            return self.answers.pop(0), b""
+        with self._lock:
+            return 200, srm(self, given)
 
     # What the protocols ask.
 
@@ -155,20 +171,33 @@ def _handler(service: TapeService) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 30
 
+        def handle(self) -> None:
+            """Take calls of those who speak TLS, and of those who speak GSI over it."""
+            if self.rfile.peek(1).startswith(UNDELEGATED):  # type: ignore[attr-defined] - it is buffered
+                self.rfile.read(1)
+            super().handle()
+
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            content = json.loads(self.rfile.read(length)) if length else None
+            given = self.rfile.read(length)
+            if self.path == SRM:
+                self._tell(*service.envelope(given, _refused(self.connection)), {"Content-Type": "text/xml"})
+                return
+            content = json.loads(given) if given else None
             if self.path.startswith(STAGEIT):
                 refused = _unknown(self.headers.get("Authorization", ""))
             else:
                 refused = _refused(self.connection)
             answer = refused or service.answer(self.command, self.path, content)
             data = b"" if answer.content is None else json.dumps(answer.content).encode()
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
+            self._tell(answer.status, data, answer.headers)
+
+        def _tell(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
