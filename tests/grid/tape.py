@@ -1,7 +1,7 @@
 """A double of the services of a tape archive, in front of the folder of a real door: over TLS, guarded by a VO.
 
-It speaks all protocols of `tests.grid.wires`, and SRM. Every file is on tape until it was asked for; it comes after a while, and
-goes when no request pins it any more.
+It speaks all protocols of `tests.grid.wires`, and SRM. Every file is on tape until it was asked for; it comes after a
+while, and goes when no request pins it any more.
 """
 
 from __future__ import annotations
