@@ -50,7 +50,7 @@ def _ls(tapes: Tapes, asked: Element, answer: Element) -> None:
         SubElement(detail, "path").text = _path(surl)
         if state not in _LOCALITIES:
             refused = state is Locality.REFUSED
-            _status(detail, "status", "SRM_AUTHORIZATION_FAILURE" if refused else "SRM_INVALID_PATH", "as it says")
+            _status(detail, "status", "SRM_AUTHORIZATION_FAILURE" if refused else "SRM_INVALID_PATH")
             continue
         _status(detail, "status", "SRM_SUCCESS")
         SubElement(detail, "size").text = str(tapes.size(_path(surl)))

@@ -87,9 +87,16 @@ def answering(status: int, holder: Holder) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
+    with serving(Answer, holder) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler], holder: Holder) -> Iterator[int]:
+    """A server of https:// whose answers a handler gives. Yields its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(holder.certificate_file, holder.key_file)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

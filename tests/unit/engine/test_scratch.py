@@ -124,15 +124,20 @@ def test_a_file_that_could_not_be_deleted_is_deleted_by_a_later_tick_of_the_same
     assert world.scratch_files() == [GROUP], "the image reads it"
 
 
-def test_keep_intermediates_keeps_them_and_nothing_else(world: World) -> None:
-    world.enter(recipe([100, 101], keep_intermediates=True))
-    world.tick()
+def come_back_late(world: World) -> None:
+    """The first attempt of a job is lost, and succeeds after all when another one was begun."""
     zombie = str(world.job(name(100)).attempt)
     spec = world.backend.specs[zombie]
     world.backend.lose(name(100))
     world.tick()
     world.backend.specs[zombie] = spec
     world.backend.succeed(name(100), attempt=zombie)
+
+
+def test_keep_intermediates_keeps_them_and_nothing_else(world: World) -> None:
+    world.enter(recipe([100, 101], keep_intermediates=True))
+    world.tick()
+    come_back_late(world)
     world.finish()
     assert world.scratch_files() == sorted([name(100), name(101), GROUP, IMAGE_JOB])
 
@@ -148,12 +153,7 @@ def test_kept_files_are_known_by_whatever_spelling_the_output_url_has(world: Wor
 def test_scratch_is_swept_when_the_last_job_to_end_failed(world: World) -> None:
     world.enter(recipe([100], ALONE))
     world.tick()
-    zombie = str(world.job(name(100)).attempt)
-    spec = world.backend.specs[zombie]
-    world.backend.lose(name(100))
-    world.tick()
-    world.backend.specs[zombie] = spec
-    world.backend.succeed(name(100), attempt=zombie)
+    come_back_late(world)
     world.tick(later_s=60)
     world.backend.fail(name(100), Reason.INPUT_MISSING)
     world.tick()

@@ -6,11 +6,10 @@ import base64
 import contextlib
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from lofargrid_runner.transfers import Facts
 
 from tests.grid.authority import Authority, Holder
 from tests.grid.proxies import signed, written
+from tests.grid.trouble import serving
 
 ACCESS = Access("/tmp/proxy", "/etc/certificates")
 
@@ -155,17 +155,8 @@ def listening(holder: Holder, seen: list[str | None], sent_on: str = "") -> Iter
         def log_message(self, *_: object) -> None:
             pass
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(holder.certificate_file, holder.key_file)
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answer, holder) as port:
+        yield port
 
 
 def test_a_token_is_shown_to_the_server_it_is_for_and_to_no_other(

@@ -106,6 +106,7 @@ def test_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> None:
 
 
 def test_a_child_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> None:
+    # It sleeps, as the runner looks at memory now and then only, and a child's is gone with it.
     hungry = "import os, time; x = b'x' * (52 << 20); time.sleep(0.3); os.kill(os.getpid(), 9)"
     script = f'"{PYTHON}" -I -S -c "{hungry}"; exit $?'
     report = attempt.run(commands=(shell(script),), limits=SMALL)
@@ -113,6 +114,7 @@ def test_a_child_killed_with_high_memory_is_out_of_memory(attempt: Attempt) -> N
 
 
 def test_more_memory_than_allowed_ends_the_payload(attempt: Attempt) -> None:
+    # It would sleep for long: the runner is to end it.
     hungry = "import time; x = bytes(120 << 20); x = b'x' * (120 << 20); time.sleep(60)"
     report = attempt.run("--grace", "5", commands=((PYTHON, "-I", "-S", "-c", hungry),), limits=SMALL)
     assert report.reason == Reason.OUT_OF_MEMORY
@@ -121,6 +123,7 @@ def test_more_memory_than_allowed_ends_the_payload(attempt: Attempt) -> None:
 
 
 def test_shared_pages_count_once(attempt: Attempt) -> None:
+    # The forks sleep until the runner has seen them side by side.
     forking = (
         "import os, time; x = b'x' * (40 << 20)\n"
         "for _ in range(4):\n if os.fork() == 0: time.sleep(0.5); os._exit(0)\n"
@@ -182,6 +185,7 @@ def test_nothing_outlives_the_command_that_started_it(attempt: Attempt, script: 
 
 
 def test_a_process_that_escaped_the_session_does_not_hold_the_runner(attempt: Attempt) -> None:
+    # The one that escaped outlives the payload, which sleeps until the runner has seen it start.
     escaping = (
         "import os, time\nif os.fork() == 0:\n os.setsid(); print(os.getpid(), flush=True); time.sleep(60)\n"
         "time.sleep(0.2)"
