@@ -78,7 +78,7 @@ _EXPLANATIONS: dict[Reason, tuple[str, str]] = {
         "nothing to do: it is tried again by itself; if it lasts, ask the storage's site",
     ),
     Reason.STORAGE_FULL: ("a storage has no space left", "free space there or ask for more, then `retry`"),
-    Reason.CREDENTIAL_EXPIRED: ("the proxy has expired", "make a new one, then `retry`"),
+    Reason.CREDENTIAL_EXPIRED: ("the proxy or the token has expired", "make a new one, then `retry`"),
     Reason.CREDENTIAL_REFUSED: (
         "the storage refused this user",
         "ask for the right to read or write there, then `retry`",

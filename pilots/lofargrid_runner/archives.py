@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from .contract import Reason
 from .failure import Failure, scratch_failure
-from .transfers import CHUNK_BYTES, Sink, Source
+from .streams import CHUNK_BYTES, Sink, Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
-import re
 import shutil
 import signal
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from . import local
 from .causes import cause_of
 from .contract import Reason
+from .expiry import judged
 from .failure import Failure
 from .process import Process, Program, dismiss, guard
 from .remote import Client, Manner, Pace
+from .streams import Facts
 from .tools import Tool, adler32_in, names_in, size_in
-from .transfers import Facts
 from .watch import Bounds, execute
 
 TAIL_BYTES = 4000
@@ -27,7 +25,6 @@ LEAST_BYTES_A_S = 1e6  # a slower upload is taken for one that hangs
 ASK_S = 300.0
 CALLS = 3
 CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
-END = "-----END CERTIFICATE-----"
 
 
 class Called(Client):
@@ -257,41 +254,8 @@ def _failed(name: str, said: bytes, exit_code: int | None, killed_by: int | None
     text = said[-TAIL_BYTES:].decode(errors="replace")
     how = f"exit code {exit_code}" if killed_by is None else f"signal {killed_by}"
     # One that crashes is taken for a link that breaks: what has come is summed, and it is tried again.
-    reason = Reason.STORAGE_UNAVAILABLE if killed_by else judged(cause_of(manner.stage, text, exit_code), manner)
+    reason = Reason.STORAGE_UNAVAILABLE if killed_by else judged(cause_of(manner.stage, text, exit_code), manner.proxy)
     return Failure(reason, f"{name}: {_last(text) or 'no word'} ({how})")
-
-
-def judged(reason: Reason, manner: Manner) -> Reason:
-    """Tell a credential whose time is over from one that is refused: storages have one word for both."""
-    if reason is Reason.CREDENTIAL_EXPIRED and not has_expired(manner.proxy):
-        return Reason.CREDENTIAL_REFUSED
-    if reason is Reason.CREDENTIAL_REFUSED and manner.proxy and has_expired(manner.proxy):
-        return Reason.CREDENTIAL_EXPIRED
-    return reason
-
-
-def has_expired(credential: str) -> bool:
-    """Whether the time of a proxy or a macaroon is over, as far as it can be read; what cannot be is worth no more."""
-    try:
-        with open(credential, encoding="ascii", errors="replace") as file:
-            text = file.read()
-        if "-----BEGIN" not in text:
-            return _is_over(text)
-        content = ssl.PEM_cert_to_DER_cert(text.partition("-----END CERTIFICATE")[0] + END)
-    except (OSError, ValueError):
-        return True
-    # Its validity, in DER: from, and until.
-    found = re.search(rb"\x30\x1e\x17\x0d\d{12}Z\x17\x0d(\d{12}Z)", content)
-    return not found or time.strptime(found[1].decode(), "%y%m%d%H%M%SZ") < time.gmtime()
-
-
-def _is_over(macaroon: str) -> bool:
-    """Whether one of the times that a macaroon names has passed; they stand in it for everybody to read."""
-    text = macaroon.strip()
-    content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    ends = re.findall(rb"before:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", content)
-    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-    return not ends or any(end.decode() < now for end in ends)
 
 
 def _last(text: str) -> str:

@@ -14,7 +14,7 @@ from .log import Log
 from .remote import Manner, Remote
 from .report import forget
 from .stop import Stop
-from .transfers import Source
+from .streams import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
-from .called import has_expired, judged
 from .causes import cause_of
 from .contract import Reason
+from .expiry import has_expired, judged
 from .failure import Failure
 from .remote import Client, Manner
+from .streams import Facts
 from .tools import Access, adler32_in, names_in, web
-from .transfers import Facts
 
 REDIRECTIONS = 5
 CONNECTIONS = 2
@@ -186,7 +186,7 @@ def _good(answer: http.client.HTTPResponse, url: str, manner: Manner) -> http.cl
     said = f"HTTP {answer.status} {answer.reason}"
     answer.close()
     kind = NotThereError if answer.status in (http.client.NOT_FOUND, http.client.GONE) else Failure
-    raise kind(judged(cause_of(manner.stage, said), manner), f"{url}: {said}")
+    raise kind(judged(cause_of(manner.stage, said), manner.proxy), f"{url}: {said}")
 
 
 def _broken(error: Exception, place: str, manner: Manner) -> Failure:

@@ -14,23 +14,14 @@ from .contract import Reason
 from .failure import Failure
 from .report import forget
 from .stop import Stop
-from .transfers import CHUNK_BYTES, Facts
+from .streams import CHUNK_BYTES, Facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO, Protocol
+    from typing import BinaryIO
 
     from .log import Log
-
-    class Stream(Protocol):
-        """Bytes from a storage. Both raise `Failure`."""
-
-        def read(self, size: int) -> bytes:
-            """Read ``size`` bytes; fewer only at the end."""
-
-        def close(self) -> None:
-            """Let go of it."""
-
+    from .streams import Stream
 
 TRIES = 3
 SKIP_BYTES = 1 << 20
@@ -252,7 +243,7 @@ def _shorter(url: str) -> Failure:
 
 
 class Remote:
-    """The files of one protocol, as stage-in and stage-out want them; see `lofargrid_runner.transfers.Storage`."""
+    """The files of one protocol, as stage-in and stage-out want them; see `lofargrid_runner.storages.Storage`."""
 
     def __init__(self, client: Client, manner: Manner) -> None:
         self._client = client

@@ -17,7 +17,7 @@ from .node import MIB, batch_ids, probe, require_scratch
 from .remote import Manner
 from .report import readable, write_report
 from .stop import Stop
-from .transfers import Storages
+from .storages import Storages
 from .watch import Bounds, Ending
 
 TYPE_CHECKING = False

@@ -11,7 +11,8 @@ from .contract import InputFile, Reason, Transfer
 from .failure import Failure, scratch_failure
 from .names import harmless_path
 from .stop import Stop
-from .transfers import CHUNK_BYTES, Source, Storage, Storages
+from .storages import Storage, Storages
+from .streams import CHUNK_BYTES, Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from .failure import FULL, Failure
 from .log import Log
 from .names import harmless_name, harmless_path
 from .stop import Stop
-from .transfers import CHUNK_BYTES, Facts, Sink, Source, Storage, Storages
+from .storages import Storage, Storages
+from .streams import CHUNK_BYTES, Facts, Sink, Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography import x509
-from lofargrid_runner.called import has_expired
 from lofargrid_runner.contract import InputFile, OutputFile, Reason, Report
+from lofargrid_runner.expiry import has_expired
 from lofargrid_runner.runner import Setting, run
 
 from lofargrid.errors import BackendError

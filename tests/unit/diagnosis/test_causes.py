@@ -233,7 +233,7 @@ def grows_walltime(folder: Path) -> Asked:
     return ask(after(world, Reason.OUT_OF_TIME), name(100))
 
 
-@cause("the proxy has expired", "credential-expired", "the proxy has expired", f"at {at(1)}", "in 1 min")
+@cause("the proxy has expired", "credential-expired", "the proxy or the token has expired", f"at {at(1)}", "in 1 min")
 def proxy_expired(folder: Path) -> Asked:
     world = started(folder)
     world.backend.fail(name(100), Reason.CREDENTIAL_EXPIRED)

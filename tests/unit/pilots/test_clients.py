@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from lofargrid_runner import clients
-from lofargrid_runner.called import Called, has_expired
+from lofargrid_runner.called import Called
 from lofargrid_runner.contract import Reason
 from lofargrid_runner.failure import Failure
 from lofargrid_runner.https import Https
 from lofargrid_runner.remote import Client, Manner
+from lofargrid_runner.streams import Facts
 from lofargrid_runner.tools import Access
-from lofargrid_runner.transfers import Facts
 
 from tests.grid.authority import Authority, Holder
 from tests.grid.proxies import signed, written
@@ -71,27 +69,6 @@ def test_without_a_tool_the_software_is_missing(
 
 
 # A proxy's time
-
-
-@pytest.mark.parametrize(("hours", "over"), [(1, False), (-1, True)])
-def test_a_proxys_time_is_read_from_its_file(tmp_path: Path, janneke: Holder, hours: float, over: bool) -> None:
-    path = written(tmp_path / "proxy", signed(janneke, hours=hours), janneke)
-    assert has_expired(str(path)) is over
-
-
-@pytest.mark.parametrize(("hours", "over"), [(1, False), (-1, True)])
-def test_a_macaroons_time_is_read_from_its_file(tmp_path: Path, hours: float, over: bool) -> None:
-    ends = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    content = f"0010location T1\n0024cid before:2099-01-01T00:00:00Z\n0024cid before:{ends}\n".encode()
-    (tmp_path / "token").write_text(base64.urlsafe_b64encode(content).decode().rstrip("="))
-    assert has_expired(str(tmp_path / "token")) is over
-
-
-@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no proxy"])
-def test_one_that_cannot_be_read_is_worth_nothing(tmp_path: Path, content: str) -> None:
-    (tmp_path / "proxy").write_text(content)
-    assert has_expired(str(tmp_path / "proxy"))
-    assert has_expired(str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(("hours", "reason"), [(1, Reason.STORAGE_UNAVAILABLE), (-1, Reason.CREDENTIAL_EXPIRED)])

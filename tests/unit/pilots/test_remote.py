@@ -11,8 +11,8 @@ from lofargrid_runner.contract import Reason
 from lofargrid_runner.failure import Failure
 from lofargrid_runner.remote import Client, Manner, Pace, Remote, Resumed
 from lofargrid_runner.stop import Stop
+from lofargrid_runner.streams import Facts
 from lofargrid_runner.tools import TOOLS, Access
-from lofargrid_runner.transfers import Facts
 
 ACCESS = Access("/tmp/proxy", "/etc/certificates")
 

@@ -1,33 +1,22 @@
-"""Storage by URL scheme, and the checksum that is taken of every byte that passes.
+"""Storages by URL scheme.
 
 Local disks are an entry of `STORAGES`; grid storages are reached through tools, see `lofargrid_runner.tools`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from . import local
-from .contract import Reason
-from .failure import Failure
-from .stop import Stop
+from .streams import Facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from .remote import Manner, Stream
-
-CHUNK_BYTES = 1 << 20
-
-
-class Facts(NamedTuple):
-    """What a storage says of a file: its checksum, and its size at least where nobody keeps one."""
-
-    size_bytes: int | None
-    adler32: str | None = None
+    from .remote import Manner
+    from .streams import Stream
 
 
 class Storage(NamedTuple):
@@ -90,67 +79,3 @@ class Storages:
 
         remote = Remote(client_of(scheme, self._tools, self._environment, self._manner, token), self._manner)
         return Storage(remote.open, remote.store, remote.facts, remote.remove, remote.free, remote.fetch)
-
-
-class Source:
-    """A readable stream that counts and sums what passes, and hears the wish to stop."""
-
-    def __init__(self, stream: Stream, label: str, stop: Stop) -> None:
-        self._stream = stream
-        self._label = label
-        self._stop = stop
-        self.size = 0
-        self._adler = 1
-
-    def read(self, size: int = CHUNK_BYTES) -> bytes:
-        """Read some bytes, none at the end.
-
-        Raises
-        ------
-        Failure
-            ``INPUT_UNREADABLE``, or ``STOPPED``.
-        """
-        self._stop.check()
-        try:
-            data = self._stream.read(size)
-        except OSError as error:
-            where = f"{self._label}: after {self.size} bytes"
-            raise Failure(Reason.INPUT_UNREADABLE, f"{where}: {error.strerror or error}") from error
-        self.size += len(data)
-        self._adler = zlib.adler32(data, self._adler)
-        return data
-
-    def drain(self) -> None:
-        """Read to the very end, for the sake of the checksum."""
-        while self.read():
-            pass
-
-    @property
-    def adler32(self) -> str:
-        """The checksum so far, as eight hex digits."""
-        return f"{self._adler:08x}"
-
-
-class Sink:
-    """A writable stream that counts and sums what passes, and hears the wish to stop."""
-
-    def __init__(self, stream: BinaryIO, stop: Stop) -> None:
-        self._stream = stream
-        self._stop = stop
-        self.size = 0
-        self._adler = 1
-
-    def write(self, data: bytes) -> int:
-        """Write all of ``data``."""
-        self._stop.check()
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._stream.write(rest) :]
-        self.size += len(data)
-        self._adler = zlib.adler32(data, self._adler)
-        return len(data)
-
-    @property
-    def adler32(self) -> str:
-        """The checksum so far, as eight hex digits."""
-        return f"{self._adler:08x}"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from lofargrid_runner import transfers
 from lofargrid_runner.contract import InputFile, OutputFile, Reason
 from lofargrid_runner.local import path_of
-from lofargrid_runner.transfers import STORAGES, Facts, Storage
+from lofargrid_runner.storages import STORAGES, Storage
+from lofargrid_runner.streams import Facts
 
 from tests.unit.pilots.attempts import Attempt, adler, measurement_set, shell
 
@@ -276,4 +276,4 @@ def test_sources_and_sinks_hear_the_wish_to_stop(attempt: Attempt, monkeypatch: 
 
 
 def test_a_protocol_is_one_entry_of_a_table() -> None:
-    assert set(transfers.STORAGES) == {"file"}
+    assert set(STORAGES) == {"file"}
